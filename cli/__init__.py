@@ -1,0 +1,1 @@
+"""The `piston` command: thin shells over the packages."""

@@ -1,0 +1,1 @@
+"""The stream tier: from a tracker's bytes to durable rows and live state."""

@@ -1,0 +1,1 @@
+"""Kafka to Valkey: the newest state of each vehicle, ordered by the device's clock."""

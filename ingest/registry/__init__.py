@@ -1,0 +1,1 @@
+"""Devices, vehicles and which device sat in which vehicle when."""

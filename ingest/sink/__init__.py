@@ -1,0 +1,1 @@
+"""Kafka to TimescaleDB: rows, dead letters and offsets in one transaction."""

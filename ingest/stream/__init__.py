@@ -1,0 +1,1 @@
+"""Kafka as the stream tier uses it: producer, consumer loop, message headers."""

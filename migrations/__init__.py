@@ -1,0 +1,1 @@
+"""All DDL that is not dbt's: TimescaleDB (Alembic), ClickHouse (numbered SQL), Kafka topics."""

@@ -1,0 +1,1 @@
+"""Dagster definitions: thin decorators over functions of `warehouse`."""

@@ -1,0 +1,1 @@
+"""The partner API: one folder per noun, every query through one gate."""

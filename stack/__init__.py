@@ -1,0 +1,1 @@
+"""Installs and supervises the local servers, without Docker and without root rights."""

@@ -1,0 +1,1 @@
+"""Day loads, merging, tiers, history read across tiers and publishing."""
