@@ -1,0 +1,60 @@
+"""All three stores brought to this release's schema, or taken back from it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from migrations import topics
+from migrations.clickhouse import apply as clickhouse
+from migrations.timescale import apply as timescale
+from telematics.settings import Settings
+
+
+class SchemaState(NamedTuple):
+    """Where a store's schema stands and where this release wants it."""
+
+    store: str
+    current: str
+    head: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether nothing is left to apply."""
+        return self.current == self.head
+
+
+def upgrade(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> None:
+    """Bring every store to the newest schema; says each change through `progress`.
+
+    Raises:
+        UnavailableError: a store does not answer.
+    """
+    before, after = timescale.migrate(settings, "head")
+    if before != after:
+        progress(f"TimescaleDB schema {before or 'empty'} → {after}")
+    old, new = clickhouse.migrate(settings)
+    if old != new:
+        progress(f"ClickHouse schema {old or 'empty'} → {new}")
+    topics.create_topics(settings.kafka_bootstrap, progress)
+
+
+def downgrade(settings: Settings) -> None:
+    """Take every table and topic of ours away again, with all data in them.
+
+    Raises:
+        UnavailableError: a store does not answer.
+    """
+    timescale.migrate(settings, "base")
+    clickhouse.migrate(settings, 0)
+    topics.delete_topics(settings.kafka_bootstrap)
+
+
+def states(settings: Settings) -> list[SchemaState]:
+    """How each database's schema stands.
+
+    Raises:
+        UnavailableError: a store does not answer.
+    """
+    return [
+        SchemaState("timescale", timescale.current(settings) or "empty", timescale.head()),
+        SchemaState("clickhouse", str(clickhouse.current(settings)), str(clickhouse.head())),
+    ]
