@@ -1,0 +1,1 @@
+"""AVL: what the numbered IO elements of Teltonika's trackers mean, by family of trackers."""
