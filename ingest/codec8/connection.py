@@ -152,6 +152,11 @@ class DeviceConnection:
         """The IMEI that was presented, whether or not it was accepted; None before."""
         return self._imei
 
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that arrived and are part of something incomplete; a login or frame is under way if > 0."""
+        return len(self._buffer)
+
     def feed(self, received: bytes) -> list[Event]:
         """Take what the network brought and return the events that became complete.
 

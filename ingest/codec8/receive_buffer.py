@@ -38,6 +38,8 @@ class ReceiveBuffer:
 
     def skip(self, byte: int) -> int:
         """Consume the run of this byte at the head; returns its length."""
+        if not self._bytes or self._bytes[0] != byte:
+            return 0  # the rule: no copy of what may be a buffer full of frames
         run = len(self._bytes) - len(self._bytes.lstrip(bytes([byte])))
         del self._bytes[:run]
         return run
