@@ -99,7 +99,22 @@ class Settings(BaseSettings):
         300.0, gt=0, description="A silent device is disconnected after this."
     )
     gateway_login_timeout_s: float = Field(15.0, gt=0, description="A peer that does not log in is dropped.")
+    gateway_frame_timeout_s: float = Field(
+        30.0, gt=0, description="A frame that was begun and is not complete after this ends the connection."
+    )
     gateway_max_connections: int = Field(20_000, ge=1)
+    gateway_linger_ms: float = Field(
+        2.0, ge=0, description="How long frames wait for others to share a request to Kafka."
+    )
+    gateway_delivery_timeout_s: float = Field(
+        30.0, gt=0.1, description="A frame that Kafka has not confirmed by then is given up, unacknowledged."
+    )
+    gateway_queue_kbytes: int = Field(
+        131_072, ge=1024, description="Most memory for unconfirmed frames; then devices are not read."
+    )
+    gateway_drain_timeout_s: float = Field(
+        10.0, ge=0, description="Longest wait, when stopping, for frames that Kafka has not confirmed."
+    )
     sink_batch_frames: int = Field(1_000, ge=1, description="At most this many frames in one transaction.")
     sink_linger_s: float = Field(0.1, gt=0, description="Longest wait for a batch to fill.")
 
