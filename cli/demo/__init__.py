@@ -1,0 +1,14 @@
+"""`piston demo`: from nothing to the running system, then a summary."""
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def demo() -> None:
+        """Install, start, replay real drives through the device port, build the warehouse, ask the API."""
+        from cli.demo.run import run
+
+        run()
