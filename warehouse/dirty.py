@@ -1,10 +1,32 @@
-"""Which days changed after they were loaded (stub of the fixed signature)."""
+"""Which loaded days changed since."""
 
 from datetime import date
 
 from telematics.settings import Settings
+from warehouse import clients
 
 
 def dirty_days(settings: Settings, first: date | None = None, until: date | None = None) -> list[date]:
-    """Days loaded once and written since, oldest first, within `first` (inclusive) to `until` (exclusive)."""
-    raise NotImplementedError
+    """Days that were loaded and that the sink has written to since, oldest first.
+
+    Days never loaded are not dirty: the first load of a day is the schedule's or a backfill's business.
+
+    Args:
+        settings: where TimescaleDB is.
+        first: leave out days before this one.
+        until: leave out this day and later ones.
+
+    Raises:
+        UnavailableError: TimescaleDB does not answer.
+    """
+    with clients.timescale(settings) as connection:
+        rows = connection.execute(
+            """
+            select h.day from hot_days as h join day_loads as l using (day)
+            where h.version > l.hot_version
+              and h.day >= coalesce(%s::date, '-infinity') and h.day < coalesce(%s::date, 'infinity')
+            order by h.day
+            """,
+            [first, until],
+        ).fetchall()
+    return [day for (day,) in rows]

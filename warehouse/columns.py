@@ -1,0 +1,99 @@
+"""The columns of `telemetry` and how each crosses from TimescaleDB to ClickHouse.
+
+The crossing is text: COPY's text format on one side is ClickHouse's TabSeparated on the other (both write
+`\\N` for NULL and escape with backslashes). Three columns need care: times are written without a zone after a
+conversion to UTC, because ClickHouse reads zone suffixes slowly and differently; arrays are joined by a
+separator that no trouble code contains; `raw_data` is NULL on one side and '' on the other.
+"""
+
+from typing import Final, NamedTuple
+
+SEPARATOR: Final = "\x1f"
+"""ASCII unit separator between trouble codes on the wire."""
+
+
+class Column(NamedTuple):
+    """One column that is copied as it is; how it leaves TimescaleDB and how ClickHouse reads it."""
+
+    name: str
+    wire_type: str
+    """ClickHouse type of the text on the wire."""
+    select: str | None = None
+    """PostgreSQL expression, where it is not the column itself."""
+    read: str | None = None
+    """ClickHouse expression over the wire row (alias `wire`), where it is not the column itself."""
+
+
+def _nullable(kind: str, *names: str) -> tuple[Column, ...]:
+    return tuple(Column(name, f"Nullable({kind})") for name in names)
+
+
+def _moment(name: str) -> Column:
+    return Column(name, "DateTime64(3, 'UTC')", select=f"{name} at time zone 'UTC'")
+
+
+COPIED: Final = (
+    _moment("time"),
+    Column("device_id", "String"),
+    *_nullable("Float64", "lat", "lng"),
+    *_nullable("Float32", "speed_mph"),
+    *_nullable("Int16", "heading"),
+    *_nullable("Float32", "altitude_ft"),
+    *_nullable("Float64", "odometer"),
+    *_nullable("Float32", "fuel_pct", "battery_v"),
+    Column(
+        "dtc_codes",
+        "Nullable(String)",
+        select="array_to_string(dtc_codes, e'\\x1f')",
+        read="if(ifNull(wire.dtc_codes, '') = '', [], splitByChar('\\x1f', assumeNotNull(wire.dtc_codes)))",
+    ),
+    Column("event_id", "Int32"),
+    *_nullable("Int16", "priority", "satellites"),
+    *_nullable("Float32", "hdop"),
+    *_nullable("Bool", "is_valid", "ignition", "movement"),
+    *_nullable("Int32", "rpm"),
+    *_nullable("Int16", "coolant_c", "engine_load_pct"),
+    *_nullable("Float32", "maf_gps"),
+    *_nullable("Int16", "ambient_c", "fuel_trim_pct", "hv_soc_pct"),
+    *_nullable("Int64", "odometer_gnss_m", "odometer_can_m", "odometer_obd_m"),
+    *_nullable("String", "odometer_source"),
+    *_nullable("Float32", "crank_v", "charge_v"),
+    *_nullable("Int16", "harsh_kind"),
+    *_nullable("Float32", "harsh_value"),
+    Column("raw_data", "Nullable(String)", read="ifNull(wire.raw_data, '')"),
+    _moment("received_at"),
+    Column("content_hash", "Int64"),
+    Column("stream_position", "Int64"),
+)
+"""Every column of the hypertable except `vin`, in its order."""
+
+IDENTITY: Final = ("device_id", "time", "event_id", "content_hash")
+"""What makes a row itself; every tier deduplicates by it."""
+
+RESOLVED: Final = ("vin", "origin")
+"""Columns that a load works out again from the installations in force at the record's time."""
+
+DERIVED: Final = ("dtc_known",)
+"""Columns that only ClickHouse has: its arrays cannot be NULL."""
+
+
+def copy_select() -> str:
+    """The select list that writes one hot row onto the wire."""
+    return ", ".join(column.select or column.name for column in COPIED)
+
+
+def wire_structure() -> str:
+    """The wire row as ClickHouse's `input()` wants it."""
+    return ", ".join(f"{column.name} {column.wire_type}" for column in COPIED)
+
+
+def read_select() -> str:
+    """Expressions over the wire row (alias `wire`), named as `kept_select` names them."""
+    return "isNotNull(wire.dtc_codes) as dtc_known, " + ", ".join(
+        f"{column.read or f'wire.{column.name}'} as {column.name}" for column in COPIED
+    )
+
+
+def kept_select() -> str:
+    """Columns of a row that ClickHouse already holds, in the order of `read_select`."""
+    return ", ".join([*DERIVED, *(column.name for column in COPIED)])

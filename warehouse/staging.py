@@ -1,0 +1,102 @@
+"""Tables beside `analytics.telemetry` in which a load builds whole days before it swaps them in.
+
+Their names start with `telemetry__`. Only the holder of the merge lock makes them, so whoever takes the lock
+may drop what an earlier, crashed run left behind. They copy the structure (and so the partitioning and any
+TTL that recompresses) of `analytics.telemetry`, which REPLACE PARTITION demands.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from clickhouse_connect.driver.client import Client
+from psycopg import Connection, sql
+
+from telematics.names import ANALYTICS_DATABASE
+from warehouse import columns
+
+TELEMETRY = f"{ANALYTICS_DATABASE}.telemetry"
+_PREFIX = "telemetry__"
+_CHUNK_BYTES = 1 << 20
+_INSTALLATIONS_COLUMNS = "imei String, installed_at DateTime64(6, 'UTC'), removed_at DateTime64(6, 'UTC'), vin String, origin String"
+# DateTime64's own range stands in for PostgreSQL's infinities.
+_INSTALLATIONS_SELECT = """
+select i.imei,
+       greatest(i.installed_at, '1900-01-01Z') at time zone 'UTC',
+       least(i.removed_at, '2299-12-31Z') at time zone 'UTC', i.vin, v.origin
+from device_installations as i join vehicles as v using (vin)
+"""
+
+
+def _name(run_id: str, part: str) -> str:
+    return f"{ANALYTICS_DATABASE}.{_PREFIX}{re.sub(r'[^0-9A-Za-z]+', '_', run_id)[:40]}_{part}"
+
+
+def drop_stale(client: Client) -> int:
+    """Drop what crashed runs left behind; only the holder of the merge lock may call this."""
+    stale = client.query(
+        "select name from system.tables where database = {database:String} and startsWith(name, {prefix:String})",
+        parameters={"database": ANALYTICS_DATABASE, "prefix": _PREFIX},
+    ).result_rows
+    for (name,) in stale:
+        client.command(f"drop table if exists {ANALYTICS_DATABASE}.`{name}` sync")
+    return len(stale)
+
+
+@contextmanager
+def days_table(client: Client, run_id: str, part: str) -> Iterator[str]:
+    """An empty twin of `analytics.telemetry` that no background merge touches; dropped at the end."""
+    name = _name(run_id, part)
+    client.command(f"create table {name} as {TELEMETRY}")
+    try:
+        # a merge between the check of what was staged and the swap would only be wasted work
+        client.command(f"system stop merges {name}")
+        yield name
+    finally:
+        client.command(f"drop table if exists {name} sync")
+
+
+@contextmanager
+def installations_table(client: Client, connection: Connection, run_id: str) -> Iterator[str]:
+    """Which device sat in which vehicle when, as TimescaleDB has it now; dropped at the end.
+
+    On disk, not in memory: were ClickHouse restarted in the middle of a load, an empty table would take every
+    row's VIN away without an error.
+    """
+    name = _name(run_id, "installations")
+    client.command(f"create table {name} ({_INSTALLATIONS_COLUMNS}) engine = MergeTree order by imei")
+    try:
+        copy_into(client, connection, sql.SQL(_INSTALLATIONS_SELECT), f"insert into {name}")
+        yield name
+    finally:
+        client.command(f"drop table if exists {name} sync")
+
+
+def copy_into(client: Client, connection: Connection, select: sql.Composable, insert: str) -> int:
+    """Stream what a PostgreSQL query returns into a ClickHouse insert; returns the number of rows sent.
+
+    Rows pass through in chunks of a megabyte, whatever their number.
+    """
+    with connection.cursor() as cursor:
+
+        def body() -> Iterator[bytes]:
+            yield f"{insert} format TabSeparated\n".encode()
+            with cursor.copy(sql.SQL("copy ({}) to stdout").format(select)) as copy:
+                yield from _chunks(copy)
+
+        client.raw_insert(insert_block=body(), settings={"precise_float_parsing": 1})
+        return cursor.rowcount
+
+
+def _chunks(rows: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    pending: list[bytes | memoryview] = []
+    size = 0
+    for row in rows:
+        pending.append(row)
+        size += len(row)
+        if size >= _CHUNK_BYTES:
+            yield b"".join(pending)
+            pending, size = [], 0
+    if pending:
+        yield b"".join(pending)
