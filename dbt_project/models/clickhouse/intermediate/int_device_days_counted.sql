@@ -1,0 +1,60 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='insert_overwrite',
+    engine='MergeTree()',
+    partition_by='toYYYYMM(date)',
+    order_by='(vin, date, device_id)',
+    on_schema_change='fail',
+    meta={'day_column': 'date', 'days_before': 3, 'days_after': 2},
+) }}
+
+with records as (
+
+    select
+        vin,
+        device_id,
+        origin,
+        recorded_at,
+        recorded_date,
+        stream_position,
+        trip_mark,
+        is_ignition_on,
+        harsh_kind,
+        dtc_codes,
+        is_dtc_known
+    from {{ ref('stg_telemetry__records') }}
+    where {{ recorded_in_run_days('recorded_at', before=3, after=2, context_hours=2) }}
+
+),
+
+spaced as (
+
+    select
+        *,
+        lagInFrame(toNullable(recorded_at)) over (
+            partition by vin, device_id order by recorded_at, stream_position
+            rows between 1 preceding and current row
+        ) as previous_recorded_at
+    from records
+
+)
+
+select
+    recorded_date as date,
+    vin,
+    device_id,
+    max(origin) as origin,
+    toUInt32(count()) as record_count,
+    toUInt32(countIf(trip_mark in (0, 1))) as trip_mark_count,
+    toUInt32(countIf(is_ignition_on is not null)) as ignition_count,
+    toUInt32(countIf(
+        previous_recorded_at is null or dateDiff('millisecond', previous_recorded_at, recorded_at) > 300000
+    )) as gap_segment_count,
+    toUInt32(countIf(harsh_kind = 1)) as hard_accel_count,
+    toUInt32(countIf(harsh_kind = 2)) as hard_brake_count,
+    toUInt32(countIf(harsh_kind is not null)) as harsh_event_count,
+    arraySort(groupUniqArrayArray(dtc_codes)) as dtc_codes,
+    max(is_dtc_known) as is_dtc_known
+from spaced
+where {{ in_run_days('recorded_date', before=3, after=2) }}
+group by date, vin, device_id

@@ -1,0 +1,227 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='insert_overwrite',
+    engine='MergeTree()',
+    partition_by='toYYYYMM(start_date)',
+    order_by='(vin, started_at, date)',
+    on_schema_change='fail',
+    meta={'day_column': 'start_date', 'days_before': 2, 'days_after': 1},
+) }}
+{#
+  Which trips can the records of days [a, b) change? Those that start on a - 1 (and run into a) to those that
+  start on b (and might now have begun before); vehicle_analytics then needs day a - 1 whole, with the trips
+  of a - 2 that run into it. The earliest of these needs all of a - 3, because a day without any break opens
+  a new trip at its end, and two hours more, the longest silence inside a trip; the latest may run through
+  b + 1. Nothing outside that window has a say, so the order of runs has none either.
+#}
+{% set gap_ms = 300 * 1000 %}
+{% set longest_silence_ms = 2 * 60 * 60 * 1000 %}
+{% set longest_step_ms = 60 * 1000 %}
+
+with records as (
+
+    select
+        vin,
+        origin,
+        recorded_at,
+        recorded_date,
+        stream_position,
+        trip_mark,
+        is_ignition_on,
+        speed_mph,
+        lat_deg,
+        lng_deg,
+        odometer_mi,
+        odometer_source
+    from {{ ref('stg_telemetry__records') }}
+    where {{ recorded_in_run_days('recorded_at', before=3, after=2, context_hours=2) }}
+
+),
+
+classified as (
+
+    select
+        date,
+        vin,
+        boundary_source
+    from {{ ref('int_vehicle_days_classified') }}
+    where {{ in_run_days('date', before=4, after=2) }}
+
+),
+
+labelled as (
+
+    select
+        records.*,
+        classified.boundary_source as boundary_source
+    from records
+    left join classified on records.vin = classified.vin and records.recorded_date = classified.date
+
+),
+
+sequenced as (
+
+    select
+        *,
+        lagInFrame(toNullable(recorded_at)) over here as previous_recorded_at,
+        lagInFrame(trip_mark) over here as previous_trip_mark,
+        anyLast(is_ignition_on) over before_here as previous_is_ignition_on,
+        anyLast(if(speed_mph is null, null, recorded_at)) over before_here as speed_since,
+        anyLast(speed_mph) over before_here as previous_speed_mph,
+        anyLast(if(lat_deg is null or lng_deg is null, null, recorded_at)) over before_here as fix_since,
+        anyLast(if(lng_deg is null, null, lat_deg)) over before_here as previous_lat_deg,
+        anyLast(if(lat_deg is null, null, lng_deg)) over before_here as previous_lng_deg
+    from labelled
+    window
+        here as (
+            partition by vin order by recorded_at, stream_position
+            rows between 1 preceding and current row
+        ),
+        before_here as (
+            partition by vin order by recorded_at, stream_position
+            rows between unbounded preceding and 1 preceding
+        )
+
+),
+
+judged as (
+
+    select
+        *,
+        coalesce(
+            dateDiff('millisecond', previous_recorded_at, recorded_at), {{ longest_silence_ms }} + 1
+        ) as silence_ms,
+        coalesce(is_ignition_on, previous_is_ignition_on, false) as ignition,
+        silence_ms <= {{ longest_silence_ms }} and coalesce(previous_is_ignition_on, false) as previous_ignition,
+        multiIf(
+            boundary_source = 'device', coalesce(trip_mark = 1, false),
+            boundary_source = 'ignition', ignition and not previous_ignition,
+            silence_ms > {{ gap_ms }}
+        ) as opens_trip,
+        multiIf(
+            boundary_source = 'device', coalesce(previous_trip_mark = 0, false),
+            boundary_source = 'ignition', not ignition and not previous_ignition,
+            false
+        ) as follows_trip,
+        opens_trip or follows_trip or silence_ms > {{ longest_silence_ms }} as breaks
+    from sequenced
+
+),
+
+measured as (
+
+    select
+        vin,
+        origin,
+        boundary_source,
+        recorded_at,
+        recorded_date,
+        stream_position,
+        ignition,
+        breaks,
+        opens_trip,
+        speed_mph,
+        lat_deg,
+        lng_deg,
+        odometer_mi,
+        odometer_source,
+        speed_since,
+        fix_since,
+        if(speed_mph is null, null, dateDiff('millisecond', speed_since, recorded_at)) as step_ms,
+        (previous_speed_mph + speed_mph) / 2 * {{ mps_per_mph() }} * step_ms / 1000 as step_m,
+        {{ haversine_m('previous_lat_deg', 'previous_lng_deg', 'lat_deg', 'lng_deg') }} as fix_step_m
+    from judged
+
+),
+
+bounded as (
+
+    select
+        *,
+        row_number() over up_to_here as record_number,
+        max(if(breaks, recorded_at, toDateTime64(0, 3, 'UTC'))) over up_to_here as last_break_at,
+        anyLast(if(breaks, toNullable(opens_trip), null)) over up_to_here as last_break_opens_trip
+    from measured
+    window up_to_here as (
+        partition by vin order by recorded_at, stream_position
+        rows between unbounded preceding and current row
+    )
+
+),
+
+-- a tracker that never pauses would make one endless trip, and no bounded run could find its start: after a
+-- day without any break, midnight is one (not for marks of the device: what follows is no trip then)
+segmented as (
+
+    select
+        *,
+        last_break_at < toStartOfDay(recorded_at) - interval 1 day as is_after_unbroken_day,
+        if(is_after_unbroken_day, toDateTime64(recorded_date, 3, 'UTC'), last_break_at) as segment_since,
+        if(
+            is_after_unbroken_day,
+            boundary_source = 'gap' or (boundary_source = 'ignition' and ignition),
+            coalesce(last_break_opens_trip, false)
+        ) as is_trip,
+        coalesce(step_ms <= {{ longest_step_ms }} and speed_since >= segment_since, false) as is_step_counted,
+        coalesce(fix_since >= segment_since, false) as is_fix_step_counted
+    from bounded
+
+),
+
+trip_days as (
+
+    select
+        vin,
+        segment_since,
+        recorded_date,
+        max(is_after_unbroken_day) as is_opened_by_midnight,
+        max(origin) as origin,
+        argMin(boundary_source, record_number) as boundary_source,
+        count() as record_count,
+        min(recorded_at) as first_recorded_at,
+        max(recorded_at) as last_recorded_at,
+        -- to the millimetre: threads add up in any order, and a rerun must give the same number
+        round(sumIf(coalesce(step_m, 0), is_step_counted), 3) as distance_m,
+        sumIf(coalesce(step_ms, 0), is_step_counted) / 1000 as driving_s,
+        round(sumIf(coalesce(fix_step_m, 0), is_fix_step_counted), 3) as distance_gps_m,
+        max(speed_mph) as max_speed_mph,
+        argMinOrNullIf(lat_deg, record_number, lat_deg is not null) as first_lat_deg,
+        argMinOrNullIf(lng_deg, record_number, lng_deg is not null) as first_lng_deg,
+        argMaxOrNullIf(lat_deg, record_number, lat_deg is not null) as last_lat_deg,
+        argMaxOrNullIf(lng_deg, record_number, lng_deg is not null) as last_lng_deg,
+        argMinOrNullIf(odometer_mi, record_number, odometer_mi is not null) as first_odometer_mi,
+        argMaxOrNullIf(odometer_mi, record_number, odometer_mi is not null) as last_odometer_mi,
+        arraySort(
+            groupUniqArrayIf(assumeNotNull(toString(odometer_source)), odometer_source is not null)
+        ) as odometer_sources
+    from segmented
+    where is_trip
+    group by vin, segment_since, recorded_date
+
+)
+
+select
+    toDate(segment_since) as start_date,
+    vin,
+    if(is_opened_by_midnight, first_recorded_at, segment_since) as started_at,
+    recorded_date as date,
+    origin,
+    boundary_source,
+    toUInt32(record_count) as record_count,
+    first_recorded_at,
+    last_recorded_at,
+    distance_m,
+    driving_s,
+    distance_gps_m,
+    max_speed_mph,
+    first_lat_deg,
+    first_lng_deg,
+    last_lat_deg,
+    last_lng_deg,
+    first_odometer_mi,
+    last_odometer_mi,
+    odometer_sources
+from trip_days
+where
+    {{ in_run_days('start_date', before=2, after=1) }}
+    and date <= start_date + 1

@@ -1,0 +1,47 @@
+with source as (
+
+    select * from {{ source('telemetry', 'telemetry') }}
+
+),
+
+renamed as (
+
+    select
+        -- ids
+        device_id,
+        vin,
+        origin,
+        event_id,
+        stream_position,
+
+        -- position and motion; without a satellite fix the tracker repeats old values or sends zeros
+        if(coalesce(is_valid, true), lat, null) as lat_deg,
+        if(coalesce(is_valid, true), lng, null) as lng_deg,
+        if(coalesce(is_valid, true), speed_mph, null) as speed_mph,
+
+        -- what the device says about the drive
+        ignition as is_ignition_on,
+        if(
+            event_id = 250 and raw_data != '', JSONExtract(raw_data, '250', 'Nullable(Int16)'), null
+        ) as trip_mark,
+        harsh_kind,
+        dtc_codes,
+        dtc_known as is_dtc_known,
+
+        -- odometers
+        odometer as odometer_mi,
+        odometer_source,
+        odometer_gnss_m,
+        odometer_can_m,
+        odometer_obd_m,
+
+        -- times
+        time as recorded_at,
+        toDate(time) as recorded_date
+
+    from source
+    where vin != ''
+
+)
+
+select * from renamed
