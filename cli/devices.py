@@ -1,7 +1,138 @@
-"""Commands of the devices group."""
+"""Commands of the devices group: which tracker sits in which vehicle."""
+
+import getpass
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
+
+from telematics import clock
+from telematics.errors import ConfigurationError
+from telematics.names import Origin
+
+device = typer.Typer(help="Register trackers and the vehicles they sit in.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    app.add_typer(device, name="device")
+
+
+@device.command()
+def add(
+    imei: Annotated[str, typer.Argument(help="The tracker's 15 digits.")],
+    vin: Annotated[str, typer.Option(help="The vehicle it sits in.")],
+    family: Annotated[
+        str, typer.Option(help="Teltonika family: F, OBD, CAN, OEM or 6xx; says what its AVL ids mean.")
+    ] = "F",
+    origin: Annotated[Origin, typer.Option(help="Where the vehicle's data comes from.")] = Origin.LIVE,
+    since: Annotated[
+        str | None, typer.Option(help="RFC 3339; start of the installation. Default: since ever.")
+    ] = None,
+    make: Annotated[str | None, typer.Option(help="Vehicle make.")] = None,
+    model: Annotated[str | None, typer.Option(help="Vehicle model.")] = None,
+    year: Annotated[int | None, typer.Option(help="Model year.")] = None,
+) -> None:
+    """Let a tracker log in, and say which vehicle its records belong to. Again the same: nothing happens."""
+    from ingest.registry.models import NewDevice, parse_family
+    from ingest.registry.repository import add_device, connect
+    from telematics import imei as imei_form
+    from telematics import vin as vin_form
+    from telematics.settings import load_settings
+
+    new = NewDevice(
+        imei=imei_form.parse(imei),
+        vin=vin_form.parse(vin),
+        family=parse_family(family),
+        origin=origin,
+        since=None if since is None else _moment(since),
+        make=make,
+        model=model,
+        model_year=year,
+    )
+    if not vin_form.has_valid_check_digit(new.vin):
+        print(
+            f"piston: warning: the VIN's check digit is {new.vin[8]}, by its other characters it would be "
+            f"{vin_form.check_digit(new.vin)}; registered as given",
+            file=sys.stderr,
+        )
+    with connect(load_settings(), "device") as connection:
+        is_new = add_device(connection, new, _actor())
+    print(f"device {new.imei} {'added' if is_new else 'was there already, unchanged'}: vehicle {new.vin}")
+
+
+@device.command()
+def remove(
+    imei: Annotated[str, typer.Argument(help="The tracker's 15 digits.")],
+    at: Annotated[str | None, typer.Option(help="RFC 3339; default now.")] = None,
+) -> None:
+    """Take a tracker out of its vehicle; it may still log in, its records carry no VIN from then on."""
+    from ingest.registry.repository import connect, end_installation
+    from telematics import imei as imei_form
+    from telematics.settings import load_settings
+
+    moment = clock.utc_now() if at is None else _moment(at)
+    parsed = imei_form.parse(imei)
+    with connect(load_settings(), "device") as connection:
+        end_installation(connection, parsed, moment, _actor())
+    print(f"device {parsed} is in no vehicle since {clock.rfc3339_ms(moment)}")
+
+
+@device.command(name="list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON list instead of a table.")] = False,
+) -> None:
+    """Every tracker and the vehicle it is in now."""
+    from ingest.registry.repository import connect, list_devices
+    from telematics.settings import load_settings
+
+    with connect(load_settings(), "device") as connection:
+        devices = list_devices(connection)
+    rows = [
+        {
+            "imei": item.imei,
+            "vin": item.vin,
+            "family": item.family.value,
+            "origin": None if item.origin is None else item.origin.value,
+            "status": item.status,
+            "since": None if item.since is None else clock.rfc3339_ms(item.since),
+        }
+        for item in devices
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    _print_table(rows)
+
+
+def _print_table(rows: list[dict[str, str | None]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        print("no devices yet; add one with `piston device add IMEI --vin VIN`")
+        return
+    table = Table(*(heading.upper() for heading in rows[0]), box=None, pad_edge=False)
+    for row in rows:
+        since = row["since"] or ("ever" if row["vin"] else "")
+        table.add_row(*((value or "") for value in (row | {"since": since}).values()))
+    Console(soft_wrap=True).print(table)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = "a time is RFC 3339, for example 2026-01-31T00:00:00Z"
+        raise ConfigurationError(message) from error
+    if moment.tzinfo is None:
+        message = "a time names its zone, for example 2026-01-31T00:00:00Z"
+        raise ConfigurationError(message)
+    # The registry and the device's clock both count whole milliseconds.
+    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def _actor() -> str:
+    return f"cli:{getpass.getuser()}"

@@ -20,6 +20,19 @@ class Family(StrEnum):
     SERIES_6XX = "6xx"
 
 
+def parse_family(text: str) -> Family:
+    """The family that a person named, capitals or not.
+
+    Raises:
+        ConfigurationError: there is no such family.
+    """
+    for family in Family:
+        if family.value.lower() == text.strip().lower():
+            return family
+    message = f"family {text!r} is not known; the families are {', '.join(Family)}"
+    raise ConfigurationError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class NewDevice:
     """A device to register, installed in a vehicle.

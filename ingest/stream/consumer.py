@@ -27,6 +27,7 @@ from typing import Final, Literal, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from ingest.stream.kafka_log import KafkaErrorLog
 from telematics.errors import PistonError, UnavailableError
 
 log = structlog.get_logger()
@@ -103,7 +104,7 @@ class BatchConsumer:
         self._handler = handler
         self._stop = stop
         self._pause_s = _FIRST_PAUSE_S
-        self._consumer = Consumer(consumer_config(options, self._on_error))
+        self._consumer = Consumer(consumer_config(options, KafkaErrorLog(options.group)))
 
     def run(self) -> None:
         """Consume until `stop` is set; the batch in hand is finished first.
@@ -192,9 +193,6 @@ class BatchConsumer:
         self._handler.revoked(partitions)
         consumer.incremental_unassign(partitions)
         log.info("consumer.revoked", group=self._options.group, partitions=len(partitions))
-
-    def _on_error(self, error: KafkaError) -> None:
-        log.warning("consumer.kafka", group=self._options.group, code=error.name())
 
 
 def _key(message: Message) -> tuple[str, int, int]:

@@ -23,13 +23,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
-import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from ingest.stream.kafka_log import KafkaErrorLog
 from ingest.stream.messages import Headers
 from telematics.errors import UnavailableError
-
-log = structlog.get_logger()
 
 Token = TypeVar("Token")
 
@@ -99,6 +97,7 @@ class KafkaFrameProducer(Generic[Token]):
         self._loop = asyncio.get_running_loop()
         self._deliver: Callable[[Sequence[tuple[Token, bool]]], None] | None = None
         self._reports: list[tuple[Token, bool]] = []
+        self._log = KafkaErrorLog("producer")
         self._open = 0
         self._drained = asyncio.Event()
         self._stopping = False
@@ -167,7 +166,7 @@ class KafkaFrameProducer(Generic[Token]):
             self._deliver(reports)
 
     def _on_error(self, error: KafkaError) -> None:
-        log.warning("producer.kafka", code=error.name(), fatal=error.fatal())
+        self._log(error)
         if error.fatal() and not self._broken:
             self._broken = True
             if self._on_broken is not None:
