@@ -8,6 +8,8 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(gateway)
+    app.command()(sink)
+    app.command()(live)
 
 
 def gateway(
@@ -21,3 +23,29 @@ def gateway(
     from telematics.settings import load_settings
 
     run(load_settings(), lambda line: print(line, flush=True), reuse_port=reuse_port)
+
+
+def sink() -> None:
+    """Store frames in TimescaleDB until stopped: rows, dead letters and offsets in one transaction."""
+    from ingest.logs import configure
+    from ingest.sink.run import run_sink
+    from ingest.stream.consumer import stop_on_signals
+    from telematics.settings import load_settings
+
+    settings = load_settings()
+    configure(settings.log_level)
+    with stop_on_signals() as stop:
+        run_sink(settings, stop)
+
+
+def live() -> None:
+    """Keep the newest state of every vehicle in Redis until stopped."""
+    from ingest.live.run import run_live
+    from ingest.logs import configure
+    from ingest.stream.consumer import stop_on_signals
+    from telematics.settings import load_settings
+
+    settings = load_settings()
+    configure(settings.log_level)
+    with stop_on_signals() as stop:
+        run_live(settings, stop)

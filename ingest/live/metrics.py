@@ -1,0 +1,56 @@
+"""Figures of the live writer for Prometheus. No label ever names a device or a vehicle."""
+
+from typing import Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+_BATCH_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class LiveMetrics:
+    """Counted after Redis has answered."""
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._frames = Counter("piston_live_frames", "Messages consumed and settled.", registry=registry)
+        self._undecodable = Counter(
+            "piston_live_undecodable", "Messages passed over; the sink parks them.", registry=registry
+        )
+        self._records = Counter("piston_live_records", "AVL records looked at.", registry=registry)
+        self._ignored = Counter(
+            "piston_live_ignored", "Records of no vehicle, or of an impossible time.", registry=registry
+        )
+        self._signals = Counter("piston_live_signals", "Signals that moved forward.", registry=registry)
+        self._refused = Counter(
+            "piston_live_refused", "Vehicles whose key holds something else.", registry=registry
+        )
+        self._seconds = Histogram(
+            "piston_live_batch_seconds",
+            "From the batch to Redis' answer.",
+            buckets=_BATCH_BUCKETS_S,
+            registry=registry,
+        )
+        self._lag = Gauge(
+            "piston_live_lag_seconds", "Age of the newest message when it was readable.", registry=registry
+        )
+
+    def settled(
+        self,
+        *,
+        frames: int,
+        undecodable: int,
+        records: int,
+        ignored: int,
+        signals: int,
+        refused: int,
+        seconds: float,
+        lag_s: float,
+    ) -> None:
+        """A batch is readable in Redis."""
+        self._frames.inc(frames)
+        self._undecodable.inc(undecodable)
+        self._records.inc(records)
+        self._ignored.inc(ignored)
+        self._signals.inc(signals)
+        self._refused.inc(refused)
+        self._seconds.observe(seconds)
+        self._lag.set(max(lag_s, 0.0))

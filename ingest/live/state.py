@@ -1,0 +1,170 @@
+"""Live state per vehicle: the newest value of each signal, by the device's clock. Pure.
+
+`live:{vin}` is a hash. Its fields are signals, each value `<device time in ms>|<JSON>`:
+
+position         {"lat", "lng", "accuracy_m" (null without HDOP), "heading", "altitude_ft", "satellites",
+                 "is_valid"}, from records with a fix only
+speed_mph        number, by GNSS, from records with a fix only: without one the tracker sends 0
+odometer         {"miles", "source"}
+battery_voltage  number
+fuel_pct         number
+dtc_codes        list, when the device says which codes there are or that there are none
+ignition         bool
+seen             {"received_at"}: the newest record of all, whatever it holds
+
+Records from before 2000, or more than five minutes ahead of their arrival, never move live state.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import orjson
+
+from ingest.codec8.records import AvlPacket
+from ingest.measurement import (
+    FIRST_TIME_MS,
+    ODOMETER_COLUMNS,
+    Measurement,
+    accuracy_m,
+    element_columns,
+    measure,
+    odometer_metres,
+)
+from ingest.registry.timeline import Installation
+from ingest.registry_cache import Registry
+from ingest.stream.messages import FrameMessage
+from telematics.clock import from_epoch_ms, rfc3339_ms
+from telematics.names import OdometerSource
+from telematics.units import miles_from_metres
+
+MAX_AHEAD_MS: Final = 5 * 60 * 1000
+"""A device clock may be this much ahead of ours."""
+
+
+class Signal(NamedTuple):
+    """One newest value, ready to be written."""
+
+    name: str
+    time_ms: int
+    value: bytes
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one record measured, with what is needed to tell it."""
+
+    time_ms: int
+    received_at_ms: int
+    measured: Measurement
+    odometer_source: OdometerSource | None
+
+
+def _position(seen: Observation) -> object:
+    measured = seen.measured
+    hdop = measured.get("hdop")
+    return {
+        "lat": measured["lat"],
+        "lng": measured["lng"],
+        "accuracy_m": accuracy_m(hdop) if isinstance(hdop, (int, float)) else None,
+        "heading": measured.get("heading"),
+        "altitude_ft": measured["altitude_ft"],
+        "satellites": measured["satellites"],
+        "is_valid": True,
+    }
+
+
+def _odometer(seen: Observation) -> object:
+    source = seen.odometer_source
+    metres = None if source is None else odometer_metres(seen.measured, source)
+    if source is None or metres is None:
+        return None
+    return {"miles": miles_from_metres(metres), "source": source.value}
+
+
+def _seen(seen: Observation) -> object:
+    return {"received_at": rfc3339_ms(from_epoch_ms(seen.received_at_ms))}
+
+
+_VALUES: Final[Mapping[str, Callable[[Observation], object]]] = {
+    "position": _position,
+    "speed_mph": lambda seen: seen.measured["speed_mph"],
+    "odometer": _odometer,
+    "battery_voltage": lambda seen: seen.measured["battery_v"],
+    "fuel_pct": lambda seen: seen.measured["fuel_pct"],
+    "dtc_codes": lambda seen: seen.measured["dtc_codes"],
+    "ignition": lambda seen: seen.measured["ignition"],
+    "seen": _seen,
+}
+
+
+def _signals_of(seen: Observation) -> Iterable[str]:
+    """Signals that a record has something to say about."""
+    measured = seen.measured
+    yield "seen"
+    if measured["is_valid"]:
+        yield "position"
+        yield "speed_mph"
+    if seen.odometer_source is not None and ODOMETER_COLUMNS[seen.odometer_source] in measured:
+        yield "odometer"
+    if "battery_v" in measured:
+        yield "battery_voltage"
+    for name in ("fuel_pct", "dtc_codes", "ignition"):
+        if name in measured:
+            yield name
+
+
+def _odometer_source(installation: Installation, measured: Measurement) -> OdometerSource | None:
+    """The installation's source; until the sink chose one, what it would choose by this record."""
+    if installation.odometer_source is not None:
+        return installation.odometer_source
+    for source, column in ODOMETER_COLUMNS.items():
+        if column in measured:
+            return source
+    return None
+
+
+class NewestState:
+    """The newest observation per vehicle and signal of one batch."""
+
+    def __init__(self) -> None:
+        self._vehicles: dict[str, dict[str, Observation]] = {}
+        self.record_count = 0
+        self.ignored_count = 0
+        """Records of no vehicle, from before 2000 or from the future."""
+
+    def observe(self, frame: FrameMessage, packet: AvlPacket, registry: Registry) -> None:
+        """Take in the records of one frame, in whatever order they come."""
+        columns = element_columns(registry.family(frame.imei))
+        latest_ms = frame.received_at_ms + MAX_AHEAD_MS
+        for record in packet.records:
+            self.record_count += 1
+            time_ms = record.timestamp_ms
+            if not FIRST_TIME_MS <= time_ms <= latest_ms:
+                self.ignored_count += 1
+                continue
+            installation = registry.at(frame.imei, time_ms)
+            if installation is None:
+                self.ignored_count += 1
+                continue
+            measured = measure(record, columns)
+            source = _odometer_source(installation, measured)
+            self._take(installation.vin, Observation(time_ms, frame.received_at_ms, measured, source))
+
+    def _take(self, vin: str, observation: Observation) -> None:
+        newest = self._vehicles.setdefault(vin, {})
+        for name in _signals_of(observation):
+            known = newest.get(name)
+            if known is None or observation.time_ms > known.time_ms:
+                newest[name] = observation
+
+    def signals(self) -> dict[str, list[Signal]]:
+        """VIN → newest signals."""
+        return {
+            vin: [
+                Signal(name, observation.time_ms, orjson.dumps(_VALUES[name](observation)))
+                for name, observation in newest.items()
+            ]
+            for vin, newest in self._vehicles.items()
+        }

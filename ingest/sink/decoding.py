@@ -1,0 +1,206 @@
+"""A batch of Kafka messages in, the bytes of a COPY and the rejected messages out.
+
+This is the sink's seam for speed: `FrameDecoder` says what the sink needs, and the decoder here walks records
+in plain Python. One that decodes whole batches into columns can take its place without the store noticing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from ingest.codec8.errors import DecodeError
+from ingest.frame_packet import NotTelemetryError, unpack_avl
+from ingest.measurement import ODOMETER_COLUMNS, odometer_metres
+from ingest.registry.timeline import Installation
+from ingest.registry_cache import Registry
+from ingest.sink.copy_binary import CopyEncoder, Row
+from ingest.sink.rows import (
+    Identity,
+    build_row,
+    frame_context,
+    is_storable,
+    row_identity,
+    stamp_odometer,
+)
+from ingest.stream.messages import (
+    MalformedMessageError,
+    RawMessage,
+    decode_frame,
+)
+from telematics import imei as imei_form
+from telematics.names import OdometerSource, Topic
+
+DAY_MS: Final = 86_400_000
+
+OdometerSources = Mapping[int, OdometerSource]
+"""Installation id → the one odometer that feeds `telemetry.odometer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A message for `dead_letters`: whole, with the reason."""
+
+    topic: str
+    partition: int
+    offset: int
+    device_id: str | None
+    transport: str | None
+    received_at_ms: int | None
+    reason: str
+    detail: str
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedBatch:
+    """What a batch of messages comes to."""
+
+    copy: bytes
+    """A COPY BINARY stream with each row identity once."""
+    row_count: int
+    duplicate_count: int
+    """Records whose identity came earlier in the same batch."""
+    rows_by_day: Mapping[int, int]
+    """Days since 1970-01-01 → rows in `copy`."""
+    rejects: Sequence[Reject]
+    chosen_sources: OdometerSources
+    """Odometer sources of installations that had none yet and sent an odometer in this batch."""
+    newest_received_at_ms: int
+    """When the youngest frame reached us; 0 without frames."""
+
+
+class FrameDecoder(Protocol):
+    """Turns messages into rows. Pure: the same messages and registry give the same answer."""
+
+    def decode(
+        self, messages: Sequence[RawMessage], registry: Registry, sources: OdometerSources
+    ) -> DecodedBatch:
+        """Decode messages in stream order.
+
+        Args:
+            messages: of both telemetry topics.
+            registry: families and installations of their devices.
+            sources: odometer sources chosen after `registry` was read.
+        """
+
+
+@dataclass(slots=True)
+class _Accumulator:
+    """Rows and rejects of the batch that is being decoded."""
+
+    sources: OdometerSources
+    rows: dict[Identity, Row] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    record_count: int = 0
+    newest_received_at_ms: int = 0
+    days: Counter[int] = field(default_factory=Counter)
+    undecided: dict[int, list[Row]] = field(default_factory=dict)
+
+    def add(self, row: Row, day: int, installation: Installation | None) -> None:
+        self.record_count += 1
+        identity = row_identity(row)
+        if identity in self.rows:
+            return
+        self.rows[identity] = row
+        self.days[day] += 1
+        if installation is None:
+            return
+        number = installation.installation_id
+        source = installation.odometer_source or self.sources.get(number)
+        if source is not None:
+            stamp_odometer(row, source)
+        else:
+            self.undecided.setdefault(number, []).append(row)
+
+    def choose_sources(self) -> dict[int, OdometerSource]:
+        """Settle on the best odometer that each undecided installation sent, and stamp its rows."""
+        chosen: dict[int, OdometerSource] = {}
+        for installation_id, rows in self.undecided.items():
+            for source in ODOMETER_COLUMNS:
+                if any(odometer_metres(row, source) is not None for row in rows):
+                    chosen[installation_id] = source
+                    for row in rows:
+                        stamp_odometer(row, source)
+                    break
+        return chosen
+
+
+class PythonFrameDecoder:
+    """The `FrameDecoder` that walks one record after the other."""
+
+    def __init__(self) -> None:
+        self._encoder = CopyEncoder()
+
+    def decode(
+        self, messages: Sequence[RawMessage], registry: Registry, sources: OdometerSources
+    ) -> DecodedBatch:
+        """Decode messages in stream order; a message that cannot be decoded leaves its neighbours alone."""
+        batch = _Accumulator(sources)
+        for message in messages:
+            self._decode_message(message, registry, batch)
+        chosen = batch.choose_sources()
+        return DecodedBatch(
+            copy=self._encoder.encode(batch.rows.values()),
+            row_count=len(batch.rows),
+            duplicate_count=batch.record_count - len(batch.rows),
+            rows_by_day=dict(batch.days),
+            rejects=batch.rejects,
+            chosen_sources=chosen,
+            newest_received_at_ms=batch.newest_received_at_ms,
+        )
+
+    def _decode_message(self, message: RawMessage, registry: Registry, batch: _Accumulator) -> None:
+        if message.topic() == Topic.READINGS:
+            batch.rejects.append(reject(message, "unsupported", "posted readings are not stored yet"))
+            return
+        try:
+            frame = decode_frame(message)
+            packet = unpack_avl(frame)
+        except (MalformedMessageError, NotTelemetryError) as error:
+            batch.rejects.append(reject(message, error.reason, error.detail))
+            return
+        except DecodeError as error:
+            detail = f"{error.detail} (byte {error.offset})"
+            batch.rejects.append(reject(message, error.reason.value, detail))
+            return
+        context = frame_context(frame, registry)
+        batch.newest_received_at_ms = max(batch.newest_received_at_ms, frame.received_at_ms)
+        unstorable: list[int] = []
+        for index, record in enumerate(packet.records):
+            time_ms = record.timestamp_ms
+            if is_storable(time_ms):
+                installation = registry.at(frame.imei, time_ms)
+                batch.add(build_row(record, index, context, installation), time_ms // DAY_MS, installation)
+            else:
+                unstorable.append(index)
+        if unstorable:
+            numbers = ", ".join(map(str, unstorable))
+            detail = f"records {numbers} lie outside the years 2000 to 2099; the others are stored"
+            batch.rejects.append(reject(message, "time_out_of_range", detail))
+
+
+def reject(message: RawMessage, reason: str, detail: str) -> Reject:
+    """A message as a dead letter. What of its key and headers is malformed stands in the detail."""
+    key, value = message.key(), message.value()
+    device_id, transport, received_at_ms = None, None, None
+    try:
+        frame = decode_frame(message)
+    except MalformedMessageError:
+        if isinstance(key, bytes) and imei_form.is_well_formed(text := key.decode("ascii", "replace")):
+            device_id = text
+        detail = f"{detail}; key {key!r:.80}, headers {message.headers()!r:.200}"
+    else:
+        device_id, transport, received_at_ms = frame.imei, frame.transport.value, frame.received_at_ms
+    body = value if isinstance(value, bytes) else (value or "").encode()
+    return Reject(
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        device_id=device_id,
+        transport=transport,
+        received_at_ms=received_at_ms,
+        reason=reason,
+        detail=detail,
+        message=body,
+    )
