@@ -1,0 +1,73 @@
+"""The application: routes, handlers and the services they share."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, TypedDict
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+
+from serving.documentation import endpoints as documentation
+from serving.health import endpoints as health
+from serving.oauth import endpoints as oauth
+from serving.openapi import DESCRIPTION, TITLE, VERSION, build_openapi
+from serving.problems.handlers import install_handlers
+from serving.request_context import RequestContextMiddleware
+from serving.services import Services, open_services
+from serving.vehicles.live_status import endpoints as live_status
+from serving.vehicles.odometer import endpoints as odometer
+from serving.vehicles.telemetry import endpoints as telemetry
+from telematics.settings import Settings
+
+API_PREFIX = "/api/v1"
+MAX_BODY_BYTES = 16_384
+"""Only the token endpoint takes a body, of a few hundred bytes."""
+
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
+
+
+class AppState(TypedDict):
+    """What the lifespan hands to every request."""
+
+    services: Services
+
+
+def _vehicles() -> APIRouter:
+    router = APIRouter(prefix=API_PREFIX, tags=["vehicles"])
+    for noun in (live_status, odometer, telemetry):
+        router.include_router(noun.router)
+    return router
+
+
+def create_app(settings: Settings, open_services: OpenServices = open_services) -> FastAPI:
+    """The ASGI application; nothing connects before its lifespan starts.
+
+    Args:
+        settings: ports, secrets and lifetimes.
+        open_services: opens what requests need; tests hand in services on their own readers.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with open_services(settings) as services:
+            yield dict(AppState(services=services))
+
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=documentation.OPENAPI_PATH,
+        redirect_slashes=False,
+        max_body_size=MAX_BODY_BYTES,
+        lifespan=lifespan,
+        middleware=[Middleware(RequestContextMiddleware)],
+    )
+    install_handlers(app)
+    for router in (_vehicles(), oauth.router, health.router, documentation.router):
+        app.include_router(router)
+    app.router.routes.append(documentation.assets())
+    app.openapi = partial(build_openapi, app)  # type: ignore[method-assign] # FastAPI's documented way
+    return app

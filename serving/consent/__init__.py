@@ -1,0 +1,1 @@
+"""Grants, and the one gate through which vehicle data is reached."""

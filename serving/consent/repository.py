@@ -1,0 +1,98 @@
+"""Grants in TimescaleDB. A repository works on a connection; its owner commits."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from psycopg.rows import DictRow
+
+from serving.consent.models import Grant
+from serving.partners.repository import Connection
+from serving.scopes import Scope, known_scopes
+
+# 'infinity' is no Python datetime: it travels as NULL
+_COLUMNS = """grant_id, client_id, vin, scopes, purpose, granted_at,
+    nullif(expires_at, 'infinity') as expires_at, revoked_at"""
+
+
+def _grant(row: DictRow) -> Grant:
+    return Grant(
+        grant_id=row["grant_id"],
+        client_id=row["client_id"],
+        vin=row["vin"],
+        scopes=known_scopes(row["scopes"]),
+        purpose=row["purpose"],
+        granted_at=row["granted_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+class GrantRepository:
+    """Reads and writes `grants`. Rows are closed, never deleted: they are the record of consent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def open_scopes(self, client_id: str, vin: str, at: datetime) -> frozenset[Scope]:
+        """The scopes of all grants that hold at a moment; empty where there is none."""
+        cursor = await self._connection.execute(
+            "select scopes from grants where client_id = %s and vin = %s and revoked_at is null"
+            " and granted_at <= %s and %s < expires_at",
+            [client_id, vin, at, at],
+        )
+        return known_scopes(scope for row in await cursor.fetchall() for scope in row["scopes"])
+
+    async def unrevoked(self, client_id: str, vin: str, purpose: str | None = None) -> list[Grant]:
+        """Grants not revoked, expired ones among them; of one purpose or of all."""
+        cursor = await self._connection.execute(
+            f"select {_COLUMNS} from grants where client_id = %(client_id)s and vin = %(vin)s"
+            " and revoked_at is null and (%(purpose)s::text is null or purpose = %(purpose)s)"
+            " order by grant_id",
+            {"client_id": client_id, "vin": vin, "purpose": purpose},
+        )
+        return [_grant(row) for row in await cursor.fetchall()]
+
+    async def insert(
+        self,
+        client_id: str,
+        vin: str,
+        scopes: Collection[Scope],
+        purpose: str,
+        granted_at: datetime,
+        expires_at: datetime | None,
+    ) -> Grant:
+        """Add a grant."""
+        cursor = await self._connection.execute(
+            "insert into grants (client_id, vin, scopes, purpose, granted_at, expires_at)"
+            f" values (%s, %s, %s, %s, %s, coalesce(%s, 'infinity'::timestamptz)) returning {_COLUMNS}",
+            [client_id, vin, sorted(scopes), purpose, granted_at, expires_at],
+        )
+        row = await cursor.fetchone()
+        assert row is not None  # noqa: S101 - INSERT … RETURNING gives the row it wrote
+        return _grant(row)
+
+    async def close(self, grant_id: int, at: datetime) -> None:
+        """Mark a grant as revoked."""
+        await self._connection.execute(
+            "update grants set revoked_at = %s where grant_id = %s", [at, grant_id]
+        )
+
+    async def history(self, client_id: str | None, vin: str | None) -> list[Grant]:
+        """All grants, closed ones too, by partner, vehicle and time; None stands for all."""
+        cursor = await self._connection.execute(
+            f"select {_COLUMNS} from grants"
+            " where (%(client_id)s::text is null or client_id = %(client_id)s)"
+            " and (%(vin)s::text is null or vin = %(vin)s)"
+            " order by client_id, vin, grant_id",
+            {"client_id": client_id, "vin": vin},
+        )
+        return [_grant(row) for row in await cursor.fetchall()]
+
+    async def missing_vehicles(self, vins: Collection[str]) -> list[str]:
+        """Those of the VINs that no vehicle has."""
+        cursor = await self._connection.execute(
+            "select wanted.vin from unnest(%s::text[]) as wanted (vin)"
+            " where not exists (select from vehicles where vehicles.vin = wanted.vin) order by 1",
+            [sorted(set(vins))],
+        )
+        return [row["vin"] for row in await cursor.fetchall()]

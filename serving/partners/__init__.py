@@ -1,0 +1,1 @@
+"""Partners: who they are and how they prove it."""

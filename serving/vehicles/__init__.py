@@ -1,0 +1,1 @@
+"""What a partner reads of a vehicle; every query takes a VehicleAccess from the gate."""

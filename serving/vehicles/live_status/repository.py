@@ -1,0 +1,90 @@
+"""Live state in Redis: what `ingest.live` and `warehouse.publish` wrote, read in one round trip.
+
+`live:{vin}` is a hash of signals, each `"<device time in ms>|<json>"`; `scores:{vin}` is one JSON document.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import orjson
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from serving.consent.gate import VehicleAccess
+from serving.stores import answering
+from telematics.clock import from_epoch_ms
+from telematics.names import live_key, scores_key
+
+_log = structlog.get_logger("serving.live_status")
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A value and the device's time of it."""
+
+    observed_at: datetime
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """A vehicle's newest signals and its published daily figures."""
+
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LiveStateReader(Protocol):
+    """Reads live state."""
+
+    async def read(self, access: VehicleAccess) -> LiveState:
+        """The vehicle's state; empty where nothing came yet.
+
+        Raises:
+            StoreUnavailableError: the state cannot be read.
+        """
+
+
+def parse_signals(stored: Mapping[bytes, bytes]) -> dict[str, Signal]:
+    """The hash's fields; one that is damaged is left out and counted in the log, the others still serve."""
+    signals = {}
+    for name, text in stored.items():
+        time_ms, _, document = text.partition(b"|")
+        try:
+            signals[name.decode()] = Signal(from_epoch_ms(int(time_ms)), orjson.loads(document))
+        except (ValueError, OverflowError):
+            _log.warning("damaged_live_signal", signal=name.decode(errors="replace"))
+    return signals
+
+
+def parse_scores(stored: bytes | None) -> dict[str, Any]:
+    """The published figures; empty where there are none or they cannot be read."""
+    if stored is None:
+        return {}
+    try:
+        scores = orjson.loads(stored)
+    except orjson.JSONDecodeError:
+        scores = None
+    if not isinstance(scores, dict):
+        _log.warning("damaged_scores")
+        return {}
+    return scores
+
+
+class StoredLiveState:
+    """Live state in Redis, never cached here: it is as new as the last acknowledged record."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def read(self, access: VehicleAccess) -> LiveState:
+        """See `LiveStateReader`."""
+        async with answering("Valkey", RedisError, OSError):
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.hgetall(live_key(access.vin))
+            pipeline.get(scores_key(access.vin))
+            signals, scores = await pipeline.execute()
+        return LiveState(parse_signals(signals), parse_scores(scores))

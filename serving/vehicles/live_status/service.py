@@ -1,0 +1,136 @@
+"""Builds a vehicle's live status from what is known and allowed."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from serving.consent.gate import VehicleAccess
+from serving.scopes import Scope
+from serving.vehicles.disclosure import Disclosure
+from serving.vehicles.live_status.repository import LiveState, LiveStateReader, Signal
+from serving.vehicles.live_status.schemas import (
+    DrivingBehaviorMetricRead,
+    DrivingBehaviorRead,
+    LiveStatusMetricRead,
+    LiveStatusRead,
+    LocationRead,
+    VehicleHealthRead,
+)
+from serving.vehicles.location import Position, precision_allowed, shown_at
+from serving.vehicles.units import Units, distance, single_precision, speed
+from telematics.clock import rfc3339_ms
+
+_BASE = (Scope.TELEMETRY_READ,)
+_ODOMETER = (Scope.ODOMETER_READ,)
+_LOCATION = (Scope.LOCATION_PRECISE, Scope.LOCATION_COARSE)
+_DTC = (Scope.DTC_READ,)
+_SCORE = (Scope.SCORE_READ,)
+
+_NOT_KNOWN: Mapping[str, Any] = {}
+
+
+def _value(signal: Signal | None) -> Any:
+    return None if signal is None else signal.value
+
+
+def _position(signal: Signal | None) -> Position | None:
+    """The signal's position; None without a valid fix."""
+    value = _value(signal)
+    if not isinstance(value, dict) or value.get("is_valid") is False:
+        return None
+    lat, lng = value.get("lat"), value.get("lng")
+    if lat is None or lng is None:
+        return None
+    return Position(lat, lng, value.get("accuracy_m"))
+
+
+def _odometer_miles(state: LiveState) -> float | None:
+    """The live odometer, or where the live state lacks one (it was lost) the last one published."""
+    for document in (_value(state.signals.get("odometer")), state.scores.get("odometer")):
+        if isinstance(document, dict) and document.get("miles") is not None:
+            return float(document["miles"])
+    return None
+
+
+def build_live_status(
+    access: VehicleAccess, state: LiveState, units: Units = Units.IMPERIAL
+) -> LiveStatusRead | LiveStatusMetricRead:
+    """The answer: each value as far as it is known and the scopes reach."""
+    metric = units is Units.METRIC
+    signals = state.signals
+    driving = state.scores.get("driving") or _NOT_KNOWN
+    fields = Disclosure(access)
+    precision = precision_allowed(access)
+
+    seen = signals.get("seen")
+    last_seen = fields.field("last_seen", rfc3339_ms(seen.observed_at) if seen else None, _BASE)
+    odometer_path = "current_odometer_km" if metric else "current_odometer"
+    odometer = fields.field(odometer_path, distance(_odometer_miles(state), units), _ODOMETER)
+    position = fields.field("location", _position(signals.get("position")), _LOCATION)
+    battery_v = fields.field(
+        "vehicle_health.battery_voltage", single_precision(_value(signals.get("battery_voltage"))), _BASE
+    )
+    dtc_codes = fields.field("vehicle_health.active_dtc_codes", _value(signals.get("dtc_codes")), _DTC)
+    # no source before the models arrive: `health_score` and `score` are pending until then
+    health_score: int | None = fields.field("vehicle_health.health_score", None, _BASE)
+    speed_name = "avg_speed_7d_kph" if metric else "avg_speed_7d"
+    mean_speed = fields.field(
+        f"driving_behavior.{speed_name}", speed(driving.get("avg_speed_mph_7d"), units), _BASE
+    )
+    hard_brakes = fields.field("driving_behavior.hard_brakes_7d", driving.get("hard_brakes_7d"), _BASE)
+    score: int | None = fields.field("driving_behavior.score", None, _SCORE)
+    as_of = state.scores.get("as_of")
+    as_of_date = fields.field("driving_behavior.as_of", date.fromisoformat(as_of) if as_of else None, _BASE)
+
+    location = None
+    if position is not None and precision is not None:
+        shown = shown_at(position, precision)
+        location = LocationRead(lat=shown.lat_deg, lng=shown.lng_deg, accuracy_m=shown.accuracy_m)
+    times = {
+        "location": signals.get("position") if location else None,
+        odometer_path: signals.get("odometer") if odometer is not None else None,
+        "vehicle_health.battery_voltage": signals.get("battery_voltage") if battery_v is not None else None,
+        "vehicle_health.active_dtc_codes": signals.get("dtc_codes") if dtc_codes is not None else None,
+    }
+    shared: dict[str, Any] = {
+        "vin": access.vin,
+        "last_seen": last_seen,
+        "location": location,
+        "vehicle_health": VehicleHealthRead(
+            battery_voltage=battery_v, active_dtc_codes=dtc_codes, health_score=health_score
+        ),
+        "observed_at": {path: rfc3339_ms(signal.observed_at) for path, signal in times.items() if signal},
+        "location_precision": precision,
+        "pending": fields.pending,
+        "withheld": fields.withheld,
+    }
+    if metric:
+        return LiveStatusMetricRead(
+            **shared,
+            current_odometer_km=odometer,
+            driving_behavior=DrivingBehaviorMetricRead(
+                avg_speed_7d_kph=mean_speed, hard_brakes_7d=hard_brakes, score=score, as_of=as_of_date
+            ),
+        )
+    return LiveStatusRead(
+        **shared,
+        current_odometer=odometer,
+        driving_behavior=DrivingBehaviorRead(
+            avg_speed_7d=mean_speed, hard_brakes_7d=hard_brakes, score=score, as_of=as_of_date
+        ),
+    )
+
+
+class LiveStatusService:
+    """Answers live status."""
+
+    def __init__(self, states: LiveStateReader) -> None:
+        self._states = states
+
+    async def live_status(self, access: VehicleAccess, units: Units) -> LiveStatusRead | LiveStatusMetricRead:
+        """The vehicle's newest state.
+
+        Raises:
+            StoreUnavailableError: the state cannot be read.
+        """
+        return build_live_status(access, await self._states.read(access), units)

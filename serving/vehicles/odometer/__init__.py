@@ -1,0 +1,1 @@
+"""A vehicle's mileage over time."""

@@ -1,0 +1,23 @@
+"""The query parameter that every vehicle resource takes."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.vehicles.units import Units
+
+UnitsParameter = Annotated[
+    Units,
+    Field(
+        description="`imperial`: miles, mph, feet, under the plain names. `metric`: km, km/h, metres, "
+        "under names that end in their unit."
+    ),
+]
+
+
+class UnitsQuery(BaseModel):
+    """Query of a resource without a range. An unknown parameter is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    units: UnitsParameter = Units.IMPERIAL

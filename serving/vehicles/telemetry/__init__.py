@@ -1,0 +1,1 @@
+"""A vehicle's records over all tiers."""
