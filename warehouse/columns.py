@@ -1,7 +1,7 @@
-"""The columns of `telemetry` and how each crosses from TimescaleDB to ClickHouse.
+r"""The columns of `telemetry` and how each crosses from TimescaleDB to ClickHouse.
 
 The crossing is text: COPY's text format on one side is ClickHouse's TabSeparated on the other (both write
-`\\N` for NULL and escape with backslashes). Three columns need care: times are written without a zone after a
+`\N` for NULL and escape with backslashes). Three columns need care: times are written without a zone after a
 conversion to UTC, because ClickHouse reads zone suffixes slowly and differently; arrays are joined by a
 separator that no trouble code contains; `raw_data` is NULL on one side and '' on the other.
 """

@@ -249,8 +249,8 @@ class _Load:
             needed = max(hot.get(day, 0), kept.get(day, 0))
             if rows < needed and rows < max(hot.get(day, 0), _distinct_kept(self.client, day)):
                 message = (
-                    f"load of {day}: {rows} rows staged, but TimescaleDB holds {hot.get(day, 0)} and ClickHouse "
-                    f"{kept.get(day, 0)}; the day stays as it was, see {table} in ClickHouse's query log"
+                    f"load of {day}: {rows} rows staged, but TimescaleDB holds {hot.get(day, 0)} and "
+                    f"ClickHouse {kept.get(day, 0)}; the day stays as it was; look for {table} in query_log"
                 )
                 raise MergeError(message)
 
@@ -274,27 +274,24 @@ def _hot_counts(connection: Connection, first: date, until: date) -> dict[date, 
 
 
 def _kept_counts(client: Client, first: date, until: date) -> dict[date, int]:
-    rows = client.query(
+    return staging.day_counts(
+        client,
         f"select toDate(time, 'UTC'), count() from {staging.TELEMETRY} "
-        "where time >= {first:DateTime64(3, 'UTC')} and time < {until:DateTime64(3, 'UTC')} group by 1",
-        parameters={"first": _naive(first), "until": _naive(until)},
-    ).result_rows
-    return dict(rows)
+        f"where {staging.WITHIN_DAYS} group by 1",
+        staging.day_bounds(first, until),
+    )
 
 
 def _staged_counts(client: Client, table: str) -> dict[date, int]:
-    return dict(client.query(f"select toDate(time, 'UTC'), count() from {table} group by 1").result_rows)
+    return staging.day_counts(client, f"select toDate(time, 'UTC'), count() from {table} group by 1")
 
 
 def _distinct_kept(client: Client, day: date) -> int:
-    """How many different rows ClickHouse holds of the day (duplicates there are a fault that a load mends)."""
-    rows = client.query(
-        f"select uniqExact({', '.join(columns.IDENTITY)}) from {staging.TELEMETRY} "
-        "where time >= {first:DateTime64(3, 'UTC')} and time < {until:DateTime64(3, 'UTC')}",
-        parameters={"first": _naive(day), "until": _naive(day + timedelta(1))},
-    ).result_rows
-    return int(rows[0][0])
-
-
-def _naive(day: date) -> str:
-    return f"{day} 00:00:00"
+    """Different rows that ClickHouse holds of the day (duplicates there are a fault that a load mends)."""
+    identities = staging.day_counts(
+        client,
+        f"select toDate(time, 'UTC'), uniqExact({', '.join(columns.IDENTITY)}) from {staging.TELEMETRY} "
+        f"where {staging.WITHIN_DAYS} group by 1",
+        staging.day_bounds(day, day + timedelta(1)),
+    )
+    return identities.get(day, 0)

@@ -12,9 +12,9 @@ from datetime import date, datetime
 
 from psycopg import Connection
 
+from telematics.settings import Settings
 from warehouse import clients
 from warehouse.progress import Progress
-from telematics.settings import Settings
 
 _MERGE_LOCK = 7_048_122
 """Advisory lock of whoever moves days between the tiers; migrations hold the number before it."""
@@ -93,8 +93,9 @@ def write_loads(
         """
         insert into day_loads (day, loaded_at, run_id, row_count, hot_version, is_provisional)
         select e.day, %(loaded_at)s, %(run_id)s, e.row_count, e.hot_version, e.is_provisional
-        from unnest(%(days)s::date[], %(counts)s::bigint[], %(versions)s::bigint[], %(provisional)s::boolean[])
-             as e (day, row_count, hot_version, is_provisional)
+        from unnest(
+            %(days)s::date[], %(counts)s::bigint[], %(versions)s::bigint[], %(provisional)s::boolean[]
+        ) as e (day, row_count, hot_version, is_provisional)
         order by e.day
         on conflict (day) do update set
             loaded_at = excluded.loaded_at, run_id = excluded.run_id, row_count = excluded.row_count,

@@ -113,18 +113,17 @@ def _batches(days: Sequence[date]) -> Iterator[Sequence[date]]:
 
 def _prove(settings: Settings, client: Client, days: Sequence[date]) -> tuple[dict[date, int], list[KeptDay]]:
     """Step 1: versions of the days whose every hot row ClickHouse holds, and the others with the reason."""
-    first, until = day_start(days[0]), day_start(days[-1] + timedelta(1))
     with clients.timescale(settings, autocommit=False) as hot:
         hot.isolation_level = IsolationLevel.REPEATABLE_READ
         hot.read_only = True
         states = ledger.day_states(hot, days)
         candidates = [state for state in states if state.is_unchanged]
-        missing = _missing_rows(client, hot, first, until) if candidates else {}
+        missing = _missing_rows(client, hot, days) if candidates else {}
     refused = [KeptDay(state.day, _reason(state)) for state in states if not state.is_unchanged]
     refused += [
         KeptDay(
             state.day,
-            f"{missing[state.day]} of its rows are not in ClickHouse although it was loaded; load the day again",
+            f"{missing[state.day]} of its rows are not in ClickHouse though it was loaded; load it again",
         )
         for state in candidates
         if missing.get(state.day)
@@ -139,7 +138,7 @@ def _reason(state: DayState) -> str:
     return "it was written to since its last load"
 
 
-def _missing_rows(client: Client, hot: Connection, first: datetime, until: datetime) -> dict[date, int]:
+def _missing_rows(client: Client, hot: Connection, days: Sequence[date]) -> dict[date, int]:
     """Per day, how many hot rows ClickHouse does not hold, by identity."""
     table = f"{ANALYTICS_DATABASE}.telemetry__retention"
     wire = [column for column in columns.COPIED if column.name in columns.IDENTITY]
@@ -148,23 +147,18 @@ def _missing_rows(client: Client, hot: Connection, first: datetime, until: datet
     select = sql.SQL(
         f"select {', '.join(column.select or column.name for column in wire)} from telemetry "
         "where time >= {} and time < {}"
-    ).format(sql.Literal(first), sql.Literal(until))
+    ).format(sql.Literal(day_start(days[0])), sql.Literal(day_start(days[-1] + timedelta(1))))
     client.command(f"create table {table} ({structure}) engine = MergeTree order by time")
     try:
         staging.copy_into(client, hot, select, f"insert into {table} ({names})")
         # a right anti join would build its table from all columns; the semi-join's set holds identities only
-        rows = client.query(
-            f"""
-            select toDate(time, 'UTC'), count() from {table}
-            where ({names}) not in (
-                select {names} from {staging.TELEMETRY}
-                where time >= {{first:DateTime64(3, 'UTC')}} and time < {{until:DateTime64(3, 'UTC')}}
-            )
-            group by 1
-            """,
-            parameters={"first": _zoneless(first), "until": _zoneless(until)},
-        ).result_rows
-        return dict(rows)
+        # a semi-join's set holds identities only, at most a batch of days of them
+        return staging.day_counts(
+            client,
+            f"select toDate(time, 'UTC'), count() from {table} where ({names}) not in "
+            f"(select {names} from {staging.TELEMETRY} where {staging.WITHIN_DAYS}) group by 1",
+            staging.day_bounds(days[0], days[-1] + timedelta(1)),
+        )
     finally:
         client.command(f"drop table if exists {table} sync")
 
@@ -202,7 +196,3 @@ def _empty_day(connection: Connection, day: date, *, has_own_chunk: bool) -> Non
         connection.execute("select drop_chunks('telemetry', newer_than => %s, older_than => %s)", bounds)
     else:
         connection.execute("delete from telemetry where time >= %s and time < %s", bounds)
-
-
-def _zoneless(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -6,7 +6,7 @@ TTL that recompresses) of `analytics.telemetry`, which REPLACE PARTITION demands
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
 
@@ -14,12 +14,16 @@ from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
 
 from telematics.names import ANALYTICS_DATABASE
-from warehouse import columns
 
 TELEMETRY = f"{ANALYTICS_DATABASE}.telemetry"
+WITHIN_DAYS = "time >= {first:DateTime64(3, 'UTC')} and time < {until:DateTime64(3, 'UTC')}"
+"""Condition on `analytics.telemetry` that leaves other days' partitions unread; see `day_bounds`."""
 _PREFIX = "telemetry__"
 _CHUNK_BYTES = 1 << 20
-_INSTALLATIONS_COLUMNS = "imei String, installed_at DateTime64(6, 'UTC'), removed_at DateTime64(6, 'UTC'), vin String, origin String"
+_INSTALLATIONS_COLUMNS = (
+    "imei String, installed_at DateTime64(6, 'UTC'), removed_at DateTime64(6, 'UTC'), "
+    "vin String, origin String"
+)
 # DateTime64's own range stands in for PostgreSQL's infinities.
 _INSTALLATIONS_SELECT = """
 select i.imei,
@@ -36,7 +40,8 @@ def _name(run_id: str, part: str) -> str:
 def drop_stale(client: Client) -> int:
     """Drop what crashed runs left behind; only the holder of the merge lock may call this."""
     stale = client.query(
-        "select name from system.tables where database = {database:String} and startsWith(name, {prefix:String})",
+        "select name from system.tables "
+        "where database = {database:String} and startsWith(name, {prefix:String})",
         parameters={"database": ANALYTICS_DATABASE, "prefix": _PREFIX},
     ).result_rows
     for (name,) in stale:
@@ -80,17 +85,28 @@ def copy_into(client: Client, connection: Connection, select: sql.Composable, in
     """
     with connection.cursor() as cursor:
 
-        def body() -> Iterator[bytes]:
+        def body() -> Generator[bytes]:
             yield f"{insert} format TabSeparated\n".encode()
             with cursor.copy(sql.SQL("copy ({}) to stdout").format(select)) as copy:
                 yield from _chunks(copy)
 
-        client.raw_insert(insert_block=body(), settings={"precise_float_parsing": 1})
+        # without a table the body itself begins with the statement
+        client.raw_insert("", insert_block=body(), settings={"precise_float_parsing": 1})
         return cursor.rowcount
 
 
-def _chunks(rows: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    pending: list[bytes | memoryview] = []
+def day_counts(client: Client, query: str, parameters: dict[str, str] | None = None) -> dict[date, int]:
+    """What a query of a day and a number says, as a dictionary."""
+    return {row[0]: int(row[1]) for row in client.query(query, parameters=parameters).result_rows}
+
+
+def day_bounds(first: date, until: date) -> dict[str, str]:
+    """Parameters of `WITHIN_DAYS`."""
+    return {"first": f"{first} 00:00:00", "until": f"{until} 00:00:00"}
+
+
+def _chunks(rows: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+    pending: list[bytes | bytearray | memoryview] = []
     size = 0
     for row in rows:
         pending.append(row)

@@ -1,0 +1,63 @@
+"""The columns that a history can return, and how each tier spells them.
+
+Both tiers give the same Python values: `time` and `received_at` aware in UTC, single-precision numbers with
+their shortest decimal form (45.2, not 45.20000076293945), `dtc_codes` a list or None, `raw_data` a dictionary
+or None.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from telematics.clock import from_epoch_ms
+from telematics.errors import ConfigurationError
+from warehouse import columns
+
+Record = dict[str, Any]
+"""Column name to value."""
+
+FIELDS: Final = (*(column.name for column in columns.COPIED), "vin")
+"""Every column that can be asked for."""
+
+_WIRE: Final = {column.name: column.wire_type for column in columns.COPIED}
+
+
+def checked(fields: Sequence[str] | None) -> tuple[str, ...]:
+    """The fields asked for, all of them by default.
+
+    Raises:
+        ConfigurationError: one does not exist.
+    """
+    if fields is None:
+        return FIELDS
+    if unknown := sorted(set(fields) - set(FIELDS)):
+        message = f"history has no column {', '.join(unknown)}; it has {', '.join(FIELDS)}"
+        raise ConfigurationError(message)
+    return tuple(fields)
+
+
+def warm_expression(name: str) -> str:
+    """How ClickHouse selects the field."""
+    kind = _WIRE.get(name, "String")
+    if kind.startswith("DateTime64"):
+        return f"toUnixTimestamp64Milli({name})"
+    if kind == "Nullable(Float32)":
+        return f"toFloat64(toString({name}))"
+    if name == "dtc_codes":
+        return "if(dtc_known, toJSONString(dtc_codes), '')"
+    return name
+
+
+def from_warm(name: str, value: Any) -> Any:
+    """A ClickHouse cell, selected by `warm_expression`, as the value that TimescaleDB would have given."""
+    if name in ("time", "received_at"):
+        return from_epoch_ms(value)
+    if name in ("dtc_codes", "raw_data"):
+        return json.loads(value) if value else None
+    return value
+
+
+def moment_literal(moment: datetime) -> str:
+    """An aware moment as ClickHouse reads a DateTime64(6, 'UTC') parameter."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -1,0 +1,70 @@
+"""Which tier holds which days of a range.
+
+The ledger decides: a day whose hot rows were dropped is ClickHouse's, every other day TimescaleDB's. A tier
+is asked in windows that grow from one to the next, so that a page costs what it returns: neither does
+PostgreSQL plan over a year of chunks nor ClickHouse open a year of partitions for a thousand rows.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from telematics.clock import day_start
+
+FIRST_WINDOW = timedelta(days=8)
+LARGEST_WINDOW = timedelta(days=256)
+
+
+class Tier(StrEnum):
+    """Where rows were read."""
+
+    HOT = "hot"
+    """TimescaleDB."""
+    WARM = "warm"
+    """ClickHouse."""
+
+
+class Span(NamedTuple):
+    """A half-open stretch of time that one tier answers for."""
+
+    tier: Tier
+    start: datetime
+    end: datetime
+
+
+def spans(start: datetime, end: datetime, dropped: Iterable[date]) -> list[Span]:
+    """Cut a range at the borders between tiers.
+
+    Args:
+        start: first moment.
+        end: the moment after the last.
+        dropped: days whose hot rows are gone, in order; days outside the range do not matter.
+    """
+    found: list[Span] = []
+    at = start
+    for day in dropped:
+        first, last = max(at, day_start(day)), min(end, day_start(day + timedelta(1)))
+        if first >= last:
+            continue
+        if first > at:
+            found.append(Span(Tier.HOT, at, first))
+        if found and found[-1].tier is Tier.WARM and found[-1].end == first:
+            found[-1] = found[-1]._replace(end=last)
+        else:
+            found.append(Span(Tier.WARM, first, last))
+        at = last
+    if at < end:
+        found.append(Span(Tier.HOT, at, end))
+    return found
+
+
+def windows(parts: Iterable[Span]) -> Iterator[Span]:
+    """The spans in order, cut into windows that double up to the largest."""
+    width = FIRST_WINDOW
+    for part in parts:
+        at = part.start
+        while at < part.end:
+            end = min(part.end, at + width)
+            yield Span(part.tier, at, end)
+            at, width = end, min(width * 2, LARGEST_WINDOW)

@@ -1,0 +1,58 @@
+"""A vehicle's records in ClickHouse, along the sorting key (vin, time)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from warehouse.history.cursor import Position
+from warehouse.history.fields import Record, from_warm, moment_literal, warm_expression
+from warehouse.history.stores import HistoryStores
+from warehouse.history.tiers import Span
+from warehouse.staging import TELEMETRY
+
+_IDENTITY = ("time", "device_id", "event_id", "content_hash")
+
+
+async def fetch(
+    stores: HistoryStores,
+    vin: str,
+    window: Span,
+    after: Position | None,
+    fields: Sequence[str],
+    count: int,
+) -> list[tuple[Position, Record]]:
+    """The first `count` records of the window after a position, in order of their positions."""
+    parameters: dict[str, Any] = {
+        "vin": vin,
+        "start": moment_literal(window.start if after is None else max(window.start, after.time)),
+        "end": moment_literal(window.end),
+        "count": count,
+    }
+    beyond = ""
+    if after is not None:
+        beyond = (
+            " and (time, device_id, event_id, content_hash) > ({after_time:DateTime64(6, 'UTC')}, "
+            "{after_device:String}, {after_event:Int32}, {after_hash:Int64})"
+        )
+        parameters |= {
+            "after_time": moment_literal(after.time),
+            "after_device": after.device_id,
+            "after_event": after.event_id,
+            "after_hash": after.content_hash,
+        }
+    selected = ", ".join(
+        f"{warm_expression(name)} as cell_{place}" for place, name in enumerate([*_IDENTITY, *fields])
+    )
+    rows = await stores.clickhouse(
+        f"select {selected} from {TELEMETRY} where vin = {{vin:String}} "
+        "and time >= {start:DateTime64(6, 'UTC')} and time < {end:DateTime64(6, 'UTC')}"
+        f"{beyond} order by time, device_id, event_id, content_hash limit {{count:UInt32}}",
+        parameters,
+    )
+    identity_width = len(_IDENTITY)
+    return [
+        (
+            Position(from_warm("time", row[0]), row[1], row[2], row[3]),
+            {name: from_warm(name, cell) for name, cell in zip(fields, row[identity_width:], strict=True)},
+        )
+        for row in rows
+    ]
