@@ -100,6 +100,11 @@ class CopyEncoder:
     def __init__(self) -> None:
         self._patterns: dict[tuple[str, ...], _Pattern] = {}
 
+    @property
+    def pattern_count(self) -> int:
+        """Presence patterns that are kept at present."""
+        return len(self._patterns)
+
     def encode(self, rows: Iterable[Row]) -> bytes:
         """A whole COPY stream, signature and trailer included.
 
