@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, TypedDict
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from serving.documentation import endpoints as documentation
@@ -20,7 +20,6 @@ from serving.vehicles.odometer import endpoints as odometer
 from serving.vehicles.telemetry import endpoints as telemetry
 from telematics.settings import Settings
 
-API_PREFIX = "/api/v1"
 MAX_BODY_BYTES = 16_384
 """Only the token endpoint takes a body, of a few hundred bytes."""
 
@@ -31,13 +30,6 @@ class AppState(TypedDict):
     """What the lifespan hands to every request."""
 
     services: Services
-
-
-def _vehicles() -> APIRouter:
-    router = APIRouter(prefix=API_PREFIX, tags=["vehicles"])
-    for noun in (live_status, odometer, telemetry):
-        router.include_router(noun.router)
-    return router
 
 
 def create_app(settings: Settings, open_services: OpenServices = open_services) -> FastAPI:
@@ -66,8 +58,8 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         middleware=[Middleware(RequestContextMiddleware)],
     )
     install_handlers(app)
-    for router in (_vehicles(), oauth.router, health.router, documentation.router):
-        app.include_router(router)
+    for noun in (live_status, odometer, telemetry, oauth, health, documentation):
+        app.include_router(noun.router)
     app.router.routes.append(documentation.assets())
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign] # FastAPI's documented way
     return app

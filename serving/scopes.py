@@ -52,6 +52,9 @@ DEFAULT_SCOPES: dict[PartnerKind, frozenset[Scope]] = {
 }
 
 
+_BY_TEXT = {scope.value: scope for scope in Scope}
+
+
 class UnknownScopeError(ConfigurationError):
     """A scope that does not exist was named."""
 
@@ -74,7 +77,7 @@ def parse_scopes(texts: Iterable[str]) -> frozenset[Scope]:
 
 def known_scopes(texts: Iterable[str]) -> frozenset[Scope]:
     """The scopes among the texts; what another release may have written and this one lacks grants nothing."""
-    return frozenset(Scope(text) for text in texts if text in Scope)
+    return frozenset(_BY_TEXT[text] for text in texts if text in _BY_TEXT)
 
 
 def format_scopes(scopes: Iterable[Scope]) -> str:

@@ -22,7 +22,6 @@ from serving.oauth.tokens import TokenIssuer, TokenVerifier
 from serving.partners.directory import PartnerDirectory, Pool, StoredPartners
 from serving.partners.secrets import SecretChecker
 from serving.stores import ANSWER_WITHIN_S
-from serving.vehicles.history_stores import LazyHistory
 from serving.vehicles.live_status.repository import StoredLiveState
 from serving.vehicles.live_status.service import LiveStatusService
 from serving.vehicles.odometer.repository import StoredOdometer
@@ -32,6 +31,7 @@ from serving.vehicles.telemetry.repository import StoredTelemetry
 from serving.vehicles.telemetry.service import TelemetryService
 from telematics.clock import Clock, utc_now
 from telematics.settings import Settings
+from warehouse.history import HistoryStores
 
 _POOL_SIZE = 8
 
@@ -104,7 +104,7 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             retry=Retry(NoBackoff(), 1),  # one more try: the kept connection may be from before a restart
         )
         stack.push_async_callback(redis.aclose)
-        history = LazyHistory(settings)
+        history = await HistoryStores.open(settings)
         stack.push_async_callback(history.close)
         tokens, bearer = oauth_services(settings, StoredPartners(pool), keys, clock)
         yield Services(

@@ -10,11 +10,12 @@ from serving.problems.responses import documented
 from serving.responses import model_bytes, private_json
 from serving.scopes import Scope
 from serving.services import ServicesDep
+from serving.vehicles import API_PREFIX
 from serving.vehicles.live_status.schemas import LiveStatusMetricRead, LiveStatusRead
 from serving.vehicles.parameters import vehicle_access
 from serving.vehicles.query import UnitsQuery
 
-router = APIRouter()
+router = APIRouter(prefix=API_PREFIX, tags=["vehicles"])
 
 
 @router.get(

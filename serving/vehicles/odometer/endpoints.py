@@ -10,6 +10,7 @@ from serving.problems.responses import documented
 from serving.responses import model_bytes, private_json
 from serving.scopes import Scope
 from serving.services import ServicesDep
+from serving.vehicles import API_PREFIX
 from serving.vehicles.odometer.schemas import (
     OdometerHistoryMetricRead,
     OdometerHistoryRead,
@@ -17,7 +18,7 @@ from serving.vehicles.odometer.schemas import (
 )
 from serving.vehicles.parameters import vehicle_access
 
-router = APIRouter()
+router = APIRouter(prefix=API_PREFIX, tags=["vehicles"])
 
 
 @router.get(

@@ -6,8 +6,7 @@ from typing import Protocol
 
 from serving.consent.gate import VehicleAccess
 from serving.stores import answering
-from serving.vehicles.history_stores import LazyHistory
-from warehouse.history import OdometerReading, odometer_history
+from warehouse.history import HistoryStores, OdometerReading, odometer_history
 
 _WITHIN_S = 10.0
 """Twenty years are some thousand rows of one vehicle."""
@@ -27,10 +26,10 @@ class OdometerReader(Protocol):
 class StoredOdometer:
     """Readings in ClickHouse."""
 
-    def __init__(self, history: LazyHistory) -> None:
+    def __init__(self, history: HistoryStores) -> None:
         self._history = history
 
     async def readings(self, access: VehicleAccess, start: date, end: date) -> Sequence[OdometerReading]:
         """See `OdometerReader`."""
         async with answering("the warehouse", within_s=_WITHIN_S):
-            return await odometer_history(await self._history.stores(), access.vin, start, end)
+            return await odometer_history(self._history, access.vin, start, end)

@@ -12,10 +12,11 @@ from serving.problems.responses import documented
 from serving.responses import private_json
 from serving.scopes import Scope
 from serving.services import ServicesDep
+from serving.vehicles import API_PREFIX
 from serving.vehicles.parameters import vehicle_access
 from serving.vehicles.telemetry.schemas import TelemetryPageMetricRead, TelemetryPageRead, TelemetryQuery
 
-router = APIRouter()
+router = APIRouter(prefix=API_PREFIX, tags=["vehicles"])
 
 _LINK: dict[int | str, dict[str, Any]] = {
     200: {

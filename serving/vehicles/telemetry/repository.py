@@ -6,8 +6,7 @@ from serving.consent.gate import VehicleAccess
 from serving.problems.errors import CursorRefusedError
 from serving.stores import answering
 from serving.time_range import TimeRange
-from serving.vehicles.history_stores import LazyHistory
-from warehouse.history import InvalidCursorError, Page, read
+from warehouse.history import HistoryStores, InvalidCursorError, Page, read
 
 COLUMNS = (
     "time",
@@ -54,16 +53,21 @@ class TelemetryReader(Protocol):
 class StoredTelemetry:
     """Records in TimescaleDB and ClickHouse."""
 
-    def __init__(self, history: LazyHistory) -> None:
+    def __init__(self, history: HistoryStores) -> None:
         self._history = history
 
     async def page(self, access: VehicleAccess, asked: TimeRange, limit: int, after: str | None) -> Page:
         """See `TelemetryReader`."""
         async with answering("the warehouse", within_s=_WITHIN_S):
-            stores = await self._history.stores()
             try:
                 return await read(
-                    stores, access.vin, asked.start, asked.end, limit=limit, after=after, fields=COLUMNS
+                    self._history,
+                    access.vin,
+                    asked.start,
+                    asked.end,
+                    limit=limit,
+                    after=after,
+                    fields=COLUMNS,
                 )
             except InvalidCursorError as error:
                 raise CursorRefusedError from error

@@ -1,0 +1,290 @@
+"""An application on readers in memory, with a clock that tests move."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from serving.app import create_app
+from serving.consent.gate import ConsentGate, VehicleAccess
+from serving.health.readiness import Readiness
+from serving.oauth.keys import SigningKeys, parse_keys
+from serving.partners import secrets
+from serving.partners.models import Partner, PartnerScope, Tier
+from serving.scopes import PartnerKind, Scope
+from serving.services import Services, oauth_services
+from serving.stores import StoreUnavailableError
+from serving.time_range import TimeRange
+from serving.vehicles.live_status.repository import LiveState
+from serving.vehicles.live_status.service import LiveStatusService
+from serving.vehicles.odometer.service import OdometerService
+from serving.vehicles.telemetry.cursors import CursorSeal
+from serving.vehicles.telemetry.service import TelemetryService
+from telematics.settings import Settings
+from warehouse.history import OdometerReading, Page
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+VIN = "1HGCM82633A123456"
+OTHER_VIN = "1HGCM82633A654321"
+CLIENT_ID = "pc_" + "a" * 20
+
+
+@lru_cache(maxsize=1)
+def keys() -> SigningKeys:
+    return parse_keys(ECKey.generate_key("P-256").as_pem(private=True).decode())
+
+
+@lru_cache(maxsize=1)
+def known_secret() -> tuple[str, str]:
+    secret = secrets.new_secret()
+    return secret, secrets.hash_secret(secret)
+
+
+class MovableClock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **span: float) -> None:
+        self.now += timedelta(**span)
+
+
+class Outage:
+    """Fails the readers that are told to."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+    def check(self) -> None:
+        if self.is_on:
+            message = "a store does not answer"
+            raise StoreUnavailableError(message)
+
+
+@dataclass
+class Partners:
+    outage: Outage
+    stored: dict[str, Partner] = field(default_factory=dict)
+    lookups: int = 0
+
+    async def find(self, client_id: str) -> Partner | None:
+        self.outage.check()
+        self.lookups += 1
+        return self.stored.get(client_id)
+
+    async def find_with_secret_hash(self, client_id: str) -> tuple[Partner, str] | None:
+        partner = await self.find(client_id)
+        return None if partner is None else (partner, known_secret()[1])
+
+
+@dataclass
+class Grants:
+    outage: Outage
+    stored: dict[tuple[str, str], frozenset[Scope]] = field(default_factory=dict)
+
+    async def open_scopes(self, client_id: str, vin: str, at: datetime) -> frozenset[Scope]:
+        self.outage.check()
+        return self.stored.get((client_id, vin), frozenset())
+
+
+@dataclass
+class LiveStates:
+    outage: Outage
+    stored: dict[str, LiveState] = field(default_factory=dict)
+
+    async def read(self, access: VehicleAccess) -> LiveState:
+        self.outage.check()
+        return self.stored.get(access.vin, LiveState())
+
+
+@dataclass
+class Odometers:
+    outage: Outage
+    stored: list[OdometerReading] = field(default_factory=list)
+    asked: list[tuple[date, date]] = field(default_factory=list)
+
+    async def readings(self, access: VehicleAccess, start: date, end: date) -> Sequence[OdometerReading]:
+        self.outage.check()
+        self.asked.append((start, end))
+        return [reading for reading in self.stored if start <= reading.date < end]
+
+
+@dataclass
+class Records:
+    outage: Outage
+    stored: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[TimeRange] = field(default_factory=list)
+    bug: Exception | None = None
+
+    async def page(self, access: VehicleAccess, asked: TimeRange, limit: int, after: str | None) -> Page:
+        self.outage.check()
+        if self.bug is not None:
+            raise self.bug
+        self.asked.append(asked)
+        found = [row for row in self.stored if asked.start <= row["time"] < asked.end]
+        start = int(after or 0)
+        more = str(start + limit) if start + limit < len(found) else None
+        return Page(tuple(found[start : start + limit]), ("hot",), more)
+
+
+@dataclass
+class World:
+    """The application's surroundings, and a partner's means to ask it."""
+
+    clock: MovableClock
+    settings: Settings
+    outage: Outage
+    partners: Partners
+    grants: Grants
+    live: LiveStates
+    odometer: Odometers
+    records: Records
+    keys: SigningKeys
+    secret: str
+
+    @property
+    def partner(self) -> Partner:
+        return self.partners.stored[CLIENT_ID]
+
+    def change_partner(self, **changes: Any) -> None:
+        self.partners.stored[CLIENT_ID] = replace(self.partner, **changes)
+
+    def grant(self, *scopes: Scope, vin: str = VIN) -> None:
+        self.grants.stored[CLIENT_ID, vin] = frozenset(scopes or Scope)
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        now = int(self.clock().timestamp())
+        claims = {
+            "iss": self.settings.issuer,
+            "aud": self.settings.token_audience,
+            "sub": CLIENT_ID,
+            "client_id": CLIENT_ID,
+            "scope": " ".join(Scope),
+            "jti": "e7b1a6c2",
+            "iat": now,
+            "exp": now + 600,
+            **changes,
+        }
+        return {name: value for name, value in claims.items() if value is not None}
+
+    def token(
+        self,
+        claims: Mapping[str, Any] | None = None,
+        *,
+        header: Mapping[str, Any] | None = None,
+        key: Any = None,
+    ) -> str:
+        head = {"typ": "at+jwt", "alg": "ES256", "kid": self.keys.key_id, **(header or {})}
+        return jwt.encode(
+            {name: value for name, value in head.items() if value is not None},
+            dict(claims or self.claims()),
+            key or self.keys.signing,
+            algorithms=[head["alg"]],
+        )
+
+    def headers(self, **claims: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(self.claims(**claims))}"}
+
+    def scope(self, *scopes: Scope) -> PartnerScope:
+        return PartnerScope(CLIENT_ID, PartnerKind.HISTORY, Tier.STANDARD, frozenset(scopes))
+
+    async def access(self, *scopes: Scope, vin: str = VIN) -> VehicleAccess:
+        """Access by the gate itself: there is no other way, in tests either."""
+        self.grant(*scopes, vin=vin)
+        return await ConsentGate(self.grants, self.clock).open(self.scope(*(scopes or tuple(Scope))), vin, ())
+
+    def app(self) -> FastAPI:
+        @asynccontextmanager
+        async def on_these_readers(settings: Settings) -> AsyncIterator[Services]:
+            tokens, bearer = oauth_services(settings, self.partners, self.keys, self.clock)
+
+            async def store() -> None:
+                self.outage.check()
+
+            yield Services(
+                issuer=settings.issuer,
+                keys=self.keys,
+                tokens=tokens,
+                bearer=bearer,
+                gate=ConsentGate(self.grants, self.clock),
+                live_status=LiveStatusService(self.live),
+                odometer=OdometerService(self.odometer, self.clock),
+                telemetry=TelemetryService(self.records, CursorSeal.from_keys(self.keys), self.clock),
+                readiness=Readiness({"timescale": store, "valkey": store}),
+            )
+
+        return create_app(self.settings, on_these_readers)
+
+
+def make_record(**changes: Any) -> dict[str, Any]:
+    return {
+        "time": datetime(2026, 2, 1, 8, 30, tzinfo=UTC),
+        "received_at": datetime(2026, 2, 1, 8, 30, 1, tzinfo=UTC),
+        "lat": 42.2808256,
+        "lng": -83.7430378,
+        "hdop": 0.8,
+        "is_valid": True,
+        "satellites": 11,
+        "speed_mph": 45.36045455932617,  # a float32 as ClickHouse hands it out
+        "heading": 214,
+        "altitude_ft": 853.0184,
+        "odometer": 45632.11731,
+        "odometer_source": "gnss",
+        "fuel_pct": 62.0,
+        "battery_v": 12.399999618530273,
+        "dtc_codes": ["P0300"],
+        "ignition": True,
+        "movement": True,
+        "rpm": 1450,
+        "coolant_c": 88,
+        "engine_load_pct": 31,
+        "ambient_c": 12,
+        "hv_soc_pct": None,
+        "event_id": 0,
+        **changes,
+    }
+
+
+def make_world() -> World:
+    outage = Outage()
+    made = World(
+        clock=MovableClock(),
+        settings=Settings(environment="test", api_port=8000, _env_file=None),
+        outage=outage,
+        partners=Partners(outage),
+        grants=Grants(outage),
+        live=LiveStates(outage),
+        odometer=Odometers(outage),
+        records=Records(outage),
+        keys=keys(),
+        secret=known_secret()[0],
+    )
+    made.partners.stored[CLIENT_ID] = Partner(
+        CLIENT_ID, "Northwind", PartnerKind.HISTORY, Tier.STANDARD, frozenset(Scope), NOW
+    )
+    made.grant()
+    return made
+
+
+def connect(app: FastAPI) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    @asynccontextmanager
+    async def connected() -> AsyncIterator[httpx.AsyncClient]:
+        async with app.router.lifespan_context(app) as state:
+
+            async def with_state(scope: Any, receive: Any, send: Any) -> None:
+                await app({**scope, "state": dict(state or {})}, receive, send)
+
+            transport = httpx.ASGITransport(with_state, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://piston.test") as client:
+                yield client
+
+    return connected()
