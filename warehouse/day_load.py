@@ -34,7 +34,7 @@ from psycopg import Connection, IsolationLevel, sql
 from telematics.clock import Clock, day_start, utc_now, utc_today
 from telematics.errors import ConfigurationError, ConflictError
 from telematics.settings import Settings
-from warehouse import clients, columns, ledger, staging
+from warehouse import clients, columns, ledger, staging, warm_days
 from warehouse.ledger import DayState, LedgerEntry
 from warehouse.progress import Progress, silent
 
@@ -129,7 +129,7 @@ def load_days(
             skipped = [state.day for state in states if state.is_unchanged]
             ledger.confirm_complete(lock, [day for day in skipped if day < utc_today(clock)])
             states = [state for state in states if not state.is_unchanged]
-        kept = _kept_counts(client, first, until)
+        kept = warm_days.row_counts(client, first, until)
         loads: list[DayLoad] = []
         with staging.installations_table(client, lock, run_id) as installations:
             load = _Load(settings, client, lock, run_id, installations, clock)
@@ -186,7 +186,7 @@ class _Load:
                     self.lock.execute("select 1")
                     for day in sorted(staged):
                         self.client.command(
-                            f"alter table {staging.TELEMETRY} replace partition {day:%Y%m%d} from {table}"
+                            f"alter table {warm_days.TELEMETRY} replace partition {day:%Y%m%d} from {table}"
                         )
         loads = [
             DayLoad(
@@ -210,7 +210,7 @@ class _Load:
         order = ""
         if has_kept:
             rows += (
-                f" union all select {columns.kept_select()}, 1 as is_kept from {staging.TELEMETRY}"
+                f" union all select {columns.kept_select()}, 1 as is_kept from {warm_days.TELEMETRY}"
                 f" where time >= '{first} 00:00:00' and time < '{until} 00:00:00'"
             )
             identity = ", ".join(f"day.{name}" for name in columns.IDENTITY)
@@ -273,25 +273,16 @@ def _hot_counts(connection: Connection, first: date, until: date) -> dict[date, 
     return dict(rows.fetchall())
 
 
-def _kept_counts(client: Client, first: date, until: date) -> dict[date, int]:
-    return staging.day_counts(
-        client,
-        f"select toDate(time, 'UTC'), count() from {staging.TELEMETRY} "
-        f"where {staging.WITHIN_DAYS} group by 1",
-        staging.day_bounds(first, until),
-    )
-
-
 def _staged_counts(client: Client, table: str) -> dict[date, int]:
-    return staging.day_counts(client, f"select toDate(time, 'UTC'), count() from {table} group by 1")
+    return warm_days.counts_by_day(client, f"select toDate(time, 'UTC'), count() from {table} group by 1")
 
 
 def _distinct_kept(client: Client, day: date) -> int:
     """Different rows that ClickHouse holds of the day (duplicates there are a fault that a load mends)."""
-    identities = staging.day_counts(
+    identities = warm_days.counts_by_day(
         client,
-        f"select toDate(time, 'UTC'), uniqExact({', '.join(columns.IDENTITY)}) from {staging.TELEMETRY} "
-        f"where {staging.WITHIN_DAYS} group by 1",
-        staging.day_bounds(day, day + timedelta(1)),
+        f"select toDate(time, 'UTC'), uniqExact({', '.join(columns.IDENTITY)}) from {warm_days.TELEMETRY} "
+        f"where {warm_days.WITHIN_DAYS} group by 1",
+        warm_days.day_bounds(day, day + timedelta(1)),
     )
     return identities.get(day, 0)

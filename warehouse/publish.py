@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 from telematics.errors import UnavailableError
 from telematics.names import ANALYTICS_DATABASE, scores_key
 from telematics.settings import Settings
-from telematics.units import METRES_PER_MILE
+from telematics.units import miles_from_metres
 from warehouse import clients
 
 WINDOW_DAYS = 7
@@ -98,7 +98,7 @@ def publish_summaries(settings: Settings, as_of: date) -> PublishReport:
         scores_key(vin): json.dumps(build_summary(vin, week, odometers.get(vin)))
         for vin, week in driving.items()
     }
-    connection = redis.Redis.from_url(_url(settings), socket_timeout=30, socket_connect_timeout=10)
+    connection = redis.Redis.from_url(settings.valkey_url(), socket_timeout=30, socket_connect_timeout=10)
     try:
         for part in _batches(documents.items(), _PIPELINE_KEYS):
             connection.mset(dict(part))
@@ -119,7 +119,7 @@ def build_summary(vin: str, week: Driving, odometer: Odometer | None) -> Mapping
     Harsh events are null where the vehicle's devices have never reported one: unknown is not none. The mean
     speed is distance over time in motion, null when there was none.
     """
-    miles = week.distance_m / METRES_PER_MILE
+    miles = miles_from_metres(week.distance_m)
     return {
         "vin": vin,
         "as_of": week.as_of.isoformat(),
@@ -145,7 +145,10 @@ def build_summary(vin: str, week: Driving, odometer: Odometer | None) -> Mapping
 
 def _driving(client: Client, as_of: date) -> dict[str, Driving]:
     rows = _rows(client, _DRIVING, as_of)
-    return {row[0]: Driving(row[1], *row[2:6], bool(row[6]), *row[7:]) for row in rows}
+    return {
+        vin: Driving(newest, metres, seconds, brakes, accels, bool(reports_harsh), trips, days)
+        for vin, newest, metres, seconds, brakes, accels, reports_harsh, trips, days in rows
+    }
 
 
 def _odometers(client: Client, as_of: date) -> dict[str, Odometer]:
@@ -160,7 +163,3 @@ def _batches(items: Iterable[tuple[str, str]], size: int) -> Iterator[list[tuple
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
-
-
-def _url(settings: Settings) -> str:
-    return settings.valkey_url()

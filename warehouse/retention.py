@@ -24,7 +24,7 @@ from telematics.clock import day_start
 from telematics.errors import ConfigurationError
 from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
-from warehouse import clients, columns, ledger, staging
+from warehouse import clients, columns, ledger, staging, warm_days
 from warehouse.ledger import DayState
 from warehouse.progress import Progress, silent
 
@@ -153,11 +153,11 @@ def _missing_rows(client: Client, hot: Connection, days: Sequence[date]) -> dict
         staging.copy_into(client, hot, select, f"insert into {table} ({names})")
         # a right anti join would build its table from all columns; the semi-join's set holds identities only
         # a semi-join's set holds identities only, at most a batch of days of them
-        return staging.day_counts(
+        return warm_days.counts_by_day(
             client,
             f"select toDate(time, 'UTC'), count() from {table} where ({names}) not in "
-            f"(select {names} from {staging.TELEMETRY} where {staging.WITHIN_DAYS}) group by 1",
-            staging.day_bounds(days[0], days[-1] + timedelta(1)),
+            f"(select {names} from {warm_days.TELEMETRY} where {warm_days.WITHIN_DAYS}) group by 1",
+            warm_days.day_bounds(days[0], days[-1] + timedelta(1)),
         )
     finally:
         client.command(f"drop table if exists {table} sync")

@@ -8,16 +8,12 @@ TTL that recompresses) of `analytics.telemetry`, which REPLACE PARTITION demands
 import re
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
 
 from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
 
 from telematics.names import ANALYTICS_DATABASE
 
-TELEMETRY = f"{ANALYTICS_DATABASE}.telemetry"
-WITHIN_DAYS = "time >= {first:DateTime64(3, 'UTC')} and time < {until:DateTime64(3, 'UTC')}"
-"""Condition on `analytics.telemetry` that leaves other days' partitions unread; see `day_bounds`."""
 _PREFIX = "telemetry__"
 _CHUNK_BYTES = 1 << 20
 _INSTALLATIONS_COLUMNS = (
@@ -93,16 +89,6 @@ def copy_into(client: Client, connection: Connection, select: sql.Composable, in
         # without a table the body itself begins with the statement
         client.raw_insert("", insert_block=body(), settings={"precise_float_parsing": 1})
         return cursor.rowcount
-
-
-def day_counts(client: Client, query: str, parameters: dict[str, str] | None = None) -> dict[date, int]:
-    """What a query of a day and a number says, as a dictionary."""
-    return {row[0]: int(row[1]) for row in client.query(query, parameters=parameters).result_rows}
-
-
-def day_bounds(first: date, until: date) -> dict[str, str]:
-    """Parameters of `WITHIN_DAYS`."""
-    return {"first": f"{first} 00:00:00", "until": f"{until} 00:00:00"}
 
 
 def _chunks(rows: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:

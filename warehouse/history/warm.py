@@ -7,7 +7,7 @@ from warehouse.history.cursor import Position
 from warehouse.history.fields import Record, from_warm, moment_literal, warm_expression
 from warehouse.history.stores import HistoryStores
 from warehouse.history.tiers import Span
-from warehouse.staging import TELEMETRY
+from warehouse.warm_days import TELEMETRY
 
 _IDENTITY = ("time", "device_id", "event_id", "content_hash")
 
