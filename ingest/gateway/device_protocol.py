@@ -115,7 +115,7 @@ class DeviceProtocol(asyncio.Protocol):
     def pump(self) -> bool:
         """Hand over held frames as far as there is room; False if the producer has none."""
         while self._held and len(self._flights) < self._hub.limits.max_in_flight:
-            if not self._launch(self._held[0]):
+            if not self._launch(*self._held[0]):
                 return False
             self._held.popleft()
         if not self._held and self._is_paused and self._transport is not None:
@@ -186,13 +186,16 @@ class DeviceProtocol(asyncio.Protocol):
             self._end(Refusal.REGISTRY_UNAVAILABLE)
 
     def _accept_frame(self, frame: bytes, record_count: int) -> None:
-        held = _Held(frame, record_count, self._hub.now_ms())
-        if self._held or len(self._flights) >= self._hub.limits.max_in_flight or not self._launch(held):
-            self._held.append(held)
+        received_at_ms = self._hub.now_ms()
+        if not self._has_room() or not self._launch(frame, record_count, received_at_ms):
+            self._held.append(_Held(frame, record_count, received_at_ms))
 
-    def _launch(self, held: _Held) -> bool:
-        flight = Flight(self, held.record_count)
-        if not self._hub.send(self._key, held.frame, held.received_at_ms, flight):
+    def _has_room(self) -> bool:
+        return not self._held and len(self._flights) < self._hub.limits.max_in_flight
+
+    def _launch(self, frame: bytes, record_count: int, received_at_ms: int) -> bool:
+        flight = Flight(self, record_count)
+        if not self._hub.send(self._key, frame, received_at_ms, flight):
             return False
         self._flights.append(flight)
         return True
