@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
 
 from telematics.names import ANALYTICS_DATABASE
+from warehouse.warm_days import TELEMETRY
 
 _PREFIX = "telemetry__"
 _CHUNK_BYTES = 1 << 20
