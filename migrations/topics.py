@@ -1,5 +1,6 @@
 """Kafka topics as they ought to be, and the step that makes them so."""
 
+import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -12,6 +13,7 @@ from telematics.names import KAFKA_PARTITIONS, Topic
 
 _DAY_MS = 86_400_000
 _TIMEOUT_S = 30.0
+_POLL_S = 0.1
 
 
 class TopicSpec(NamedTuple):
@@ -68,17 +70,31 @@ def create_topics(bootstrap: str, progress: Callable[[str], None], replication_f
 
 
 def delete_topics(bootstrap: str) -> None:
-    """Delete every topic of ours with all its messages.
+    """Delete every topic of ours with all its messages, and wait until they are gone.
 
     Raises:
-        UnavailableError: Kafka does not answer.
+        UnavailableError: Kafka does not answer, or a topic stays.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    deadline = time.monotonic() + _TIMEOUT_S
     try:
-        present = set(admin.list_topics(timeout=_TIMEOUT_S).topics)
-        names = [str(spec.name) for spec in TOPICS if spec.name in present]
-        for future in (admin.delete_topics(names) if names else {}).values():
-            future.result(_TIMEOUT_S)
+        while present := _present(admin):
+            for future in admin.delete_topics(present).values():
+                try:
+                    future.result(_TIMEOUT_S)
+                except KafkaException as error:
+                    # metadata names a topic for a moment after it is gone
+                    if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                        raise
+            if time.monotonic() > deadline:
+                message = f"Kafka at {bootstrap} still lists {', '.join(present)} after deleting them"
+                raise UnavailableError(message)
+            time.sleep(_POLL_S)
     except KafkaException as error:
         message = f"Kafka at {bootstrap} did not delete the topics: {error.args[0].str()}; is the stack up?"
         raise UnavailableError(message) from error
+
+
+def _present(admin: AdminClient) -> list[str]:
+    known = admin.list_topics(timeout=_TIMEOUT_S).topics
+    return [str(spec.name) for spec in TOPICS if spec.name in known]

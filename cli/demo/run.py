@@ -1,0 +1,177 @@
+"""The demo, step by step. Every step may find its work done already: run again, nothing doubles."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from cli.demo import summary
+from cli.demo.answers import COMPARISONS, Comparison, Partner, Stores
+from cli.demo.stages import DayRange, days_to_build, stages, wait_for_sink
+from cli.demo.steps import Steps, say
+from migrations import apply
+from stack import control
+from telematics.clock import utc_today
+from telematics.errors import PistonError
+from telematics.settings import Settings, load_settings
+
+PARTNER = "Demo history company"
+STREAM_SERVICES = ("sink", "live", "gateway")
+FRONT_SERVICES = ("api", "dagster")
+SINK_PATIENCE_S = 60.0
+# an empty folder of recordings is the same as none
+RECORDINGS = "VehId_*.tar.zst"
+
+
+class DemoError(PistonError):
+    """A step of the demo did not end well."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a partner needs to take a token."""
+
+    client_id: str
+    client_secret: str
+
+
+def recordings_folder() -> Path | None:
+    """The folder of recorded drives beside the clone (or `PISTON_VED_DIR`), None if there is none."""
+    named = os.environ.get("PISTON_VED_DIR")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2].parent / "shared/data/ved"
+    return folder if any(folder.glob(RECORDINGS)) else None
+
+
+def run() -> None:
+    """Run every step and print the summary.
+
+    Raises:
+        DemoError: a step failed, or an answer disagrees with the stores.
+    """
+    settings = load_settings()
+    steps = Steps()
+    with steps.step("Servers: Kafka, TimescaleDB, ClickHouse, Valkey"):
+        control.up(settings, progress=say)
+    with steps.step("Schema and topics"):
+        apply.upgrade(settings, say)
+    with steps.step("Device port, sink, live state"):
+        control.start_services(settings, STREAM_SERVICES, progress=say)
+    stores = Stores.connect(settings)
+    try:
+        recordings = recordings_folder()
+        with steps.step("Drives through the device port"):
+            _replay(recordings)
+            wait_for_sink(settings, stores.hot, say, SINK_PATIENCE_S)
+        with steps.step("Warehouse: every day in one ranged run"):
+            _build(days_to_build(stores.hot, utc_today()))
+        with steps.step("Hot retention"):
+            _retain(settings)
+        with steps.step("Sender's ledger against the stores, both ways"):
+            _piston("replay", "verify")
+        with steps.step("Partner API and Dagster"):
+            control.start_services(settings, FRONT_SERVICES, progress=say)
+        with steps.step("Three answers over HTTP, compared with SQL"):
+            vins = _vins(stores)
+            credentials = _partner(settings, vins)
+            compared = _ask(settings, stores, credentials, vins)
+        summary.show(
+            settings,
+            steps=steps,
+            compared=compared,
+            stages=stages(settings, stores.hot, stores.warm),
+            credentials=(credentials.client_id, credentials.client_secret),
+            vins=vins,
+            distances=summary.distances(stores.warm) if recordings else [],
+        )
+    finally:
+        stores.close()
+    if not all(each.agrees for each in compared):
+        message = "an answer of the API disagrees with the stores, see above"
+        raise DemoError(message)
+
+
+def _piston(*arguments: str) -> None:
+    """Run a piston command as a user would, its output shown."""
+    _command("-m", "cli.main", *arguments)
+
+
+def _command(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, *arguments], check=False)
+    if done.returncode != 0:
+        message = f"`{' '.join(arguments)}` ended with exit code {done.returncode}"
+        raise DemoError(message)
+
+
+def _piston_json(*arguments: str) -> Any:
+    """The JSON that a piston command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments, "--json"], check=False, stdout=subprocess.PIPE
+    )
+    if done.returncode != 0:
+        message = f"`piston {' '.join(arguments)}` ended with exit code {done.returncode}"
+        raise DemoError(message)
+    return json.loads(done.stdout)
+
+
+def _replay(recordings: Path | None) -> None:
+    if recordings is None:
+        say("there are no recorded drives (../shared/data/ved): a small generated fleet drives instead")
+        _piston("replay", "generated", "--fast")
+    else:
+        _piston("replay", "ved", str(recordings), "--fast", "--end-now")
+
+
+def _build(days: DayRange | None) -> None:
+    if days is None:
+        say("every day is in the warehouse already")
+        return
+    say(f"{(days.until - days.first).days} days, {days.first} to {days.until - timedelta(days=1)}")
+    _command("-m", "orchestration.launch", "--from", str(days.first), "--until", str(days.until))
+
+
+def _retain(settings: Settings) -> None:
+    from warehouse.retention import drop_merged_days
+
+    report = drop_merged_days(settings, utc_today(), settings.hot_retention_days)
+    say(f"{len(report.dropped)} days left the hot tier, {len(report.refused)} were refused")
+
+
+def _vins(stores: Stores) -> list[str]:
+    return [row[0] for row in stores.hot.execute("select vin from vehicles order by vin").fetchall()]
+
+
+def _partner(settings: Settings, vins: list[str]) -> Credentials:
+    """The demo's partner with a grant for every car; its secret is kept in the stack's state folder."""
+    kept = settings.state / "demo-partner.json"
+    partners = {each["name"]: each for each in _piston_json("partner", "list")}
+    if PARTNER in partners and kept.is_file():
+        credentials = Credentials(**json.loads(kept.read_text()))
+    else:
+        if PARTNER in partners:
+            made = _piston_json("partner", "rotate-secret", partners[PARTNER]["client_id"])
+        else:
+            made = _piston_json("partner", "create", PARTNER, "--kind", "history")
+        credentials = Credentials(made["client_id"], made["client_secret"])
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(credentials.__dict__))
+    named = [part for vin in vins for part in ("--vin", vin)]
+    _piston_json("consent", "grant", credentials.client_id, *named, "--purpose", "demo")
+    return credentials
+
+
+def _ask(settings: Settings, stores: Stores, credentials: Credentials, vins: list[str]) -> list[Comparison]:
+    partner = Partner(
+        f"http://{settings.api_host}:{settings.api_port}", credentials.client_id, credentials.client_secret
+    )
+    try:
+        # a different car for each question
+        return [
+            compare(partner, stores, vins[place % len(vins)]) for place, compare in enumerate(COMPARISONS)
+        ]
+    finally:
+        partner.close()
