@@ -43,30 +43,35 @@ def _new_topic(spec: TopicSpec, replication_factor: int) -> NewTopic:
 
 
 def create_topics(bootstrap: str, progress: Callable[[str], None], replication_factor: int = 1) -> int:
-    """Create the topics that are missing; returns how many were created.
+    """Create the topics that are missing and wait until Kafka lists them; returns how many were created.
 
     Raises:
-        UnavailableError: Kafka does not answer.
+        UnavailableError: Kafka does not answer, or a topic does not come.
     """
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    deadline = time.monotonic() + _TIMEOUT_S
+    created = 0
     try:
-        present = set(admin.list_topics(timeout=_TIMEOUT_S).topics)
-        missing = [spec for spec in TOPICS if spec.name not in present]
-        if not missing:
-            return 0
-        futures = admin.create_topics([_new_topic(spec, replication_factor) for spec in missing])
-        for name, future in futures.items():
-            try:
-                future.result(_TIMEOUT_S)
-                progress(f"topic {name} created")
-            except KafkaException as error:
-                # another `piston up` may be doing the same
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise
+        while missing := [spec for spec in TOPICS if spec.name not in _present(admin)]:
+            wanted = [_new_topic(spec, replication_factor) for spec in missing]
+            for name, future in admin.create_topics(wanted).items():
+                try:
+                    future.result(_TIMEOUT_S)
+                except KafkaException as error:
+                    # made by another `piston up`, or by us and not listed yet
+                    if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                        raise
+                else:
+                    created += 1
+                    progress(f"topic {name} created")
+            if time.monotonic() > deadline:
+                message = f"Kafka at {bootstrap} does not list the topics that it made; try again"
+                raise UnavailableError(message)
+            time.sleep(_POLL_S)
     except KafkaException as error:
         message = f"Kafka at {bootstrap} did not create the topics: {error.args[0].str()}; is the stack up?"
         raise UnavailableError(message) from error
-    return len(missing)
+    return created
 
 
 def delete_topics(bootstrap: str) -> None:

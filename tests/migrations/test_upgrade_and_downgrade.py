@@ -2,10 +2,12 @@
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from migrations import apply, topics
 from migrations.clickhouse import apply as clickhouse
 from migrations.timescale import apply as timescale
+from telematics.names import KAFKA_PARTITIONS
 from telematics.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -78,6 +80,13 @@ def test_both_tiers_hold_the_same_columns(empty: Settings) -> None:
 def test_topics_have_their_partitions_and_retention(empty: Settings) -> None:
     assert topics.create_topics(empty.kafka_bootstrap, lambda _: None) == len(topics.TOPICS)
     assert topics.create_topics(empty.kafka_bootstrap, lambda _: None) == 0
+    admin = AdminClient({"bootstrap.servers": empty.kafka_bootstrap})
+    known = admin.list_topics(timeout=10).topics
+    for spec in topics.TOPICS:
+        assert len(known[spec.name].partitions) == KAFKA_PARTITIONS
+        resource = ConfigResource(ConfigResource.Type.TOPIC, spec.name)
+        (described,) = admin.describe_configs([resource]).values()
+        assert int(described.result(10)["retention.ms"].value) == spec.retention_ms
 
 
 def test_a_database_from_a_newer_release_is_left_alone(empty: Settings) -> None:
