@@ -23,6 +23,7 @@ from ingest.sink.positions import Positions, check_identity
 from ingest.sink.store import SinkTransaction, TelemetryStore
 from ingest.stream.identity import StreamIdentity
 from telematics import clock
+from telematics.errors import UnavailableError
 from telematics.names import OdometerSource
 
 log = structlog.get_logger()
@@ -136,7 +137,7 @@ class Sink:
                 self._is_stale = True
             except RegistryChangedError:
                 self._registry.forget()
-            except StoreUnavailableError:
+            except UnavailableError:
                 # the commit may have taken effect: ask before storing anything else
                 self._is_stale = True
                 raise

@@ -22,7 +22,7 @@ NOON_MS = epoch_ms(datetime(2025, 3, 14, 12, tzinfo=UTC))
 
 # Tests share their servers: numbers of one test run are apart from those of every other.
 _DEVICES = itertools.count(secrets.randbelow(10**9) * 100)
-_OFFSETS = itertools.count(secrets.randbelow(1 << 40))
+_OFFSETS = itertools.count(secrets.randbelow(10**9))
 
 
 def fresh_imei() -> str:
