@@ -80,11 +80,11 @@ def test_both_tiers_hold_the_same_columns(empty: Settings) -> None:
 def test_topics_have_their_partitions_and_retention(empty: Settings) -> None:
     assert topics.create_topics(empty.kafka_bootstrap, lambda _: None) == len(topics.TOPICS)
     assert topics.create_topics(empty.kafka_bootstrap, lambda _: None) == 0
-    admin = AdminClient({"bootstrap.servers": empty.kafka_bootstrap})
+    admin = AdminClient({"bootstrap.servers": empty.kafka_bootstrap, "log_level": 0})
     known = admin.list_topics(timeout=10).topics
     for spec in topics.TOPICS:
         assert len(known[spec.name].partitions) == KAFKA_PARTITIONS
-        resource = ConfigResource(ConfigResource.Type.TOPIC, spec.name)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, str(spec.name))
         (described,) = admin.describe_configs([resource]).values()
         assert int(described.result(10)["retention.ms"].value) == spec.retention_ms
 
