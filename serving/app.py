@@ -20,9 +20,6 @@ from serving.vehicles.odometer import endpoints as odometer
 from serving.vehicles.telemetry import endpoints as telemetry
 from telematics.settings import Settings
 
-MAX_BODY_BYTES = 16_384
-"""Only the token endpoint takes a body, of a few hundred bytes."""
-
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[Services]]
 
 
@@ -53,7 +50,6 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         redoc_url=None,
         openapi_url=documentation.OPENAPI_PATH,
         redirect_slashes=False,
-        max_body_size=MAX_BODY_BYTES,
         lifespan=lifespan,
         middleware=[Middleware(RequestContextMiddleware)],
     )

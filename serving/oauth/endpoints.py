@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from serving.oauth.client_credentials import FORM, GRANT_TYPE, parse_token_request
@@ -19,6 +20,9 @@ router = APIRouter(tags=["authorization"])
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _PUBLIC = {"Cache-Control": "public, max-age=300"}
 """Keys are rotated by overlap, so five minutes of caching lose nothing."""
+
+_MAX_BODY_BYTES = 16_384
+"""A token request has a few hundred bytes. FastAPI's own limit would answer in plain text."""
 
 _TOKEN_REQUEST: dict[str, Any] = {
     "requestBody": {
@@ -53,6 +57,20 @@ _TOKEN_REQUEST: dict[str, Any] = {
 }
 
 
+async def _body(request: Request) -> bytes:
+    """The body, read no further than the limit.
+
+    Raises:
+        HTTPException: 413, it is longer.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise HTTPException(413)
+    return bytes(body)
+
+
 def _json(body: object, headers: dict[str, str], status: int = 200) -> Response:
     return Response(orjson.dumps(body), status_code=status, media_type="application/json", headers=headers)
 
@@ -71,7 +89,7 @@ def _json(body: object, headers: dict[str, str], status: int = 200) -> Response:
                 "WWW-Authenticate": {"description": "The scheme to use.", "schema": {"type": "string"}}
             },
         },
-        **documented(503),
+        **documented(413, 503),
     },
 )
 async def token(request: Request, services: ServicesDep) -> Response:
@@ -82,7 +100,7 @@ async def token(request: Request, services: ServicesDep) -> Response:
     """
     try:
         asked = parse_token_request(
-            request.headers.get("content-type"), request.headers.get("authorization"), await request.body()
+            request.headers.get("content-type"), request.headers.get("authorization"), await _body(request)
         )
         issued = await services.tokens.exchange(asked)
     except OAuthError as error:

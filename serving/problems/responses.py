@@ -59,6 +59,15 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, str], dict[str, Any]]] = {
             "not consented, or the consent has ended.",
         },
     ),
+    413: (
+        "The body is far longer than any request of this kind.",
+        {},
+        {
+            "type": "about:blank",
+            "title": "Request Entity Too Large",
+            "detail": "The request's body is too long.",
+        },
+    ),
     422: (
         "A parameter is not valid; `errors` points at each.",
         {},

@@ -74,8 +74,8 @@ class _RecordRead(BaseModel):
         description="Diagnostic trouble codes; an empty list means none, null not known.",
         examples=[["P0300"]],
     )
-    ignition: bool | None
-    movement: bool | None
+    ignition: bool | None = Field(description="Whether the ignition is on.", examples=[True])
+    movement: bool | None = Field(description="Whether the tracker feels movement.", examples=[True])
     rpm: int | None = Field(description="Engine speed, 1/min.", examples=[1450])
     coolant_c: int | None = Field(description="Coolant temperature, °C.", examples=[88])
     engine_load_pct: int | None = Field(description="Calculated load, percent.", examples=[31])

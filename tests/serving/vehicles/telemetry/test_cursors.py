@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from serving.problems.errors import CursorRefusedError
+from serving.time_range import TimeRange, parse_moment
+from serving.vehicles.telemetry.cursors import CursorSeal, SealedPosition
+from tests.serving.world import OTHER_VIN, World
+
+ASKED = TimeRange(parse_moment("2026-01-01"), parse_moment("2026-02-01T00:00:00.123456Z"))
+POSITION = SealedPosition(ASKED, "inner-cursor_42")
+SEAL = CursorSeal(b"k" * 32)
+
+
+async def test_a_cursor_says_what_was_sealed_into_it(world: World) -> None:
+    access = await world.access()
+    cursor = SEAL.seal(access, POSITION)
+    assert SEAL.open(access, cursor) == POSITION
+    assert cursor.replace("-", "").replace("_", "").isalnum()
+
+
+async def test_a_cursor_of_another_vehicle_or_key_is_refused(world: World) -> None:
+    cursor = SEAL.seal(await world.access(), POSITION)
+    with pytest.raises(CursorRefusedError):
+        SEAL.open(await world.access(vin=OTHER_VIN), cursor)
+    with pytest.raises(CursorRefusedError):
+        CursorSeal(b"x" * 32).open(await world.access(), cursor)
+
+
+async def test_changing_any_character_spoils_the_cursor(world: World) -> None:
+    access = await world.access()
+    cursor = SEAL.seal(access, POSITION)
+    for at in range(len(cursor) - 1):  # the last one carries bits that base64 does not use
+        with pytest.raises(CursorRefusedError):
+            SEAL.open(access, cursor[:at] + ("A" if cursor[at] != "A" else "B") + cursor[at + 1 :])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=200))
+async def test_no_text_whatsoever_breaks_the_seal(text: str, world: World) -> None:
+    access = await world.access()
+    with pytest.raises(CursorRefusedError):
+        SEAL.open(access, text)
