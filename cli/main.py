@@ -13,7 +13,7 @@ import typer
 
 from telematics.errors import PistonError
 
-GROUPS = ("stack", "decode", "ingest", "devices", "replay", "warehouse", "serving", "demo")
+GROUPS = ("stack", "decode", "ingest", "devices", "replay", "warehouse", "serving", "dagster", "demo")
 
 app = typer.Typer(
     name="piston",

@@ -1,1 +1,24 @@
-"""Dagster definitions: thin decorators over functions of `warehouse`."""
+"""Orchestration: Dagster definitions, thin decorators over `warehouse` and dbt.
+
+definitions    the code location: what Dagster loads
+partitions     daily UTC partitions; a run's days
+loads          analytics/telemetry, and the sources it starts from
+dbt_*          both dbt targets as assets: manifests, keys, runs
+publishing     published/scores
+retention      public/telemetry_retention
+checks         warehouse.checks as asset checks
+jobs           jobs, schedules and the sensor of late days
+faults         which errors are worth another try
+home, storage  the instance: its folder, its settings, its event log in PostgreSQL
+launch, serve  one ranged run in a process; code server, web server and daemon in the foreground
+
+`from __future__ import annotations` breaks Dagster's reading of signatures and is not used here.
+"""
+
+import warnings
+
+import dagster
+
+# Ranged runs and pools are what this code location is built on; the pinned version has them as they are used.
+for _category in (dagster.BetaWarning, dagster.PreviewWarning):
+    warnings.filterwarnings("ignore", category=_category)

@@ -1,0 +1,115 @@
+"""Both dbt targets as assets."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Final
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+
+from orchestration.dbt_manifest import DBT, PROJECT, TARGETS, ensure_manifest, target_path
+from orchestration.dbt_runs import DbtRuns
+from orchestration.loads import OWNERS
+from orchestration.partitions import DAYS, ONE_RUN, days_of
+from telematics import names
+from telematics.settings import Settings
+
+MARTS_POOL: Final = "clickhouse_marts"
+"""One writer per month of a mart: two runs on one month would undo each other's days."""
+HOURLY_POOL: Final = "timescale_marts"
+
+_SCHEMAS: Final = {"clickhouse": names.ANALYTICS_DATABASE, "timescale": "public"}
+_KINDS: Final = {"clickhouse": "clickhouse", "timescale": "timescaledb"}
+
+
+class WarehouseTranslator(DagsterDbtTranslator):
+    """Names dbt's models the way the rest of the graph is named."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            settings=DagsterDbtTranslatorSettings(
+                enable_asset_checks=True, enable_source_tests_as_checks=True
+            )
+        )
+        self._target = target
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """[schema, table]; the schema's own name even when a sandbox builds elsewhere."""
+        table = dbt_resource_props.get("identifier") or dbt_resource_props.get("alias")
+        return dg.AssetKey([_SCHEMAS[self._target], table or dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The hourly aggregate belongs to the warehouse, everything built in ClickHouse to analytics."""
+        return "analytics" if self._target == "clickhouse" else "warehouse"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """All models have one owner."""
+        return OWNERS
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        """The layer (staging, intermediate, marts) as a tag; dbt's own tags only repeat the engine."""
+        folders = dbt_resource_props["fqn"]
+        return {"layer": folders[2]} if len(folders) > 2 else {}
+
+
+def project_of(target: str) -> DbtProject:
+    """The dbt project with this target's artefacts; makes the manifest if it is out of date."""
+    ensure_manifest(target)
+    return DbtProject(
+        PROJECT, target=target, target_path=target_path(target).relative_to(PROJECT), profiles_dir=PROJECT
+    )
+
+
+def day_flags(first: date, until: date) -> list[str]:
+    """Flags of dbt for the days `first` (inclusive) to `until` (exclusive); read by macros/days.sql."""
+    return ["--event-time-start", first.isoformat(), "--event-time-end", until.isoformat()]
+
+
+TIMESCALE: Final = project_of("timescale")
+CLICKHOUSE: Final = project_of("clickhouse")
+
+
+@dbt_assets(
+    manifest=TIMESCALE.manifest_path,
+    project=TIMESCALE,
+    dagster_dbt_translator=WarehouseTranslator("timescale"),
+    name="dbt_timescale",
+    partitions_def=DAYS,
+    backfill_policy=ONE_RUN,
+    pool=HOURLY_POOL,
+    op_tags={"dagster/kind": "dbt"},
+)
+def dbt_timescale(
+    context: dg.AssetExecutionContext, dbt_timescale_runs: DbtRuns, settings: dg.ResourceParam[Settings]
+) -> Iterator[Any]:
+    """What dbt builds in TimescaleDB."""
+    port = (settings.host, settings.timescale_port)
+    yield from dbt_timescale_runs.build(context, settings.data, port, day_flags(*days_of(context)))
+
+
+@dbt_assets(
+    manifest=CLICKHOUSE.manifest_path,
+    project=CLICKHOUSE,
+    dagster_dbt_translator=WarehouseTranslator("clickhouse"),
+    name="dbt_clickhouse",
+    partitions_def=DAYS,
+    backfill_policy=ONE_RUN,
+    pool=MARTS_POOL,
+    op_tags={"dagster/kind": "dbt"},
+)
+def dbt_clickhouse(
+    context: dg.AssetExecutionContext, dbt_clickhouse_runs: DbtRuns, settings: dg.ResourceParam[Settings]
+) -> Iterator[Any]:
+    """What dbt builds in ClickHouse."""
+    port = (settings.host, settings.clickhouse_http_port)
+    yield from dbt_clickhouse_runs.build(context, settings.data, port, day_flags(*days_of(context)))
+
+
+def resources() -> dict[str, DbtRuns]:
+    """One runner per target."""
+    return {
+        f"dbt_{target}_runs": DbtRuns(
+            project_dir=str(PROJECT), profiles_dir=str(PROJECT), target=target, dbt_executable=str(DBT)
+        )
+        for target in TARGETS
+    }

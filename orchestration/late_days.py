@@ -1,0 +1,51 @@
+"""The sensor that brings late days up to date: written again after they were loaded."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+import dagster as dg
+
+from orchestration.jobs import CAUSE_TAG, is_running, refresh_job
+from orchestration.partitions import Days, range_tags, ranges_of
+from telematics.clock import utc_today
+from telematics.errors import UnavailableError
+from telematics.settings import Settings
+from warehouse import dirty
+
+CAUSE: Final = "late days"
+MAX_RANGES: Final = 4
+"""Runs asked for at a time; the next tick asks for what is left."""
+
+
+def ranges_to_refresh(dirty_days: list[date], first_day: date, today: date) -> list[Days]:
+    """Which ranges of days to run now, oldest first.
+
+    Today is left to its own schedule, days before the first partition have none, and days that were never
+    loaded are not among `dirty_days`: whoever replays a year of history decides when to materialise it.
+    """
+    return ranges_of(day for day in dirty_days if first_day <= day < today)[:MAX_RANGES]
+
+
+@dg.sensor(
+    job=refresh_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def late_days_sensor(
+    context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Days that were written again after they were loaded are loaded and built again, and only they."""
+    if is_running(context.instance, refresh_job.name, CAUSE):
+        yield dg.SkipReason("the last late days are still being refreshed")
+        return
+    try:
+        late = dirty.dirty_days(settings)
+    except UnavailableError as error:
+        yield dg.SkipReason(str(error))
+        return
+    ranges = ranges_to_refresh(late, settings.first_day, utc_today())
+    if not ranges:
+        yield dg.SkipReason("no loaded day was written since")
+    for first, until in ranges:
+        yield dg.RunRequest(tags={CAUSE_TAG: CAUSE, **range_tags(first, until)})

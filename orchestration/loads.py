@@ -1,0 +1,76 @@
+"""analytics/telemetry: whole days from TimescaleDB into ClickHouse, and the sources it starts from."""
+
+from typing import Final
+
+import dagster as dg
+
+from orchestration.faults import told_apart
+from orchestration.partitions import DAYS, ONE_RUN, days_of
+from telematics.settings import Settings
+from warehouse import day_load
+
+OWNERS: Final = ["team:warehouse"]
+WAREHOUSE_POOL: Final = "clickhouse_telemetry"
+"""One load at a time; `warehouse.ledger` holds a lock besides, this keeps waiting runs visible."""
+
+HOT_TELEMETRY: Final = dg.AssetKey(["public", "telemetry"])
+DAY_LEDGER: Final = dg.AssetKey(["public", "day_loads"])
+WARM_TELEMETRY: Final = dg.AssetKey(["analytics", "telemetry"])
+
+SOURCES: Final = [
+    dg.AssetSpec(
+        HOT_TELEMETRY,
+        description="The hot tier: records as the sink stored them, until their day is merged and dropped.",
+        group_name="raw",
+        kinds={"timescaledb"},
+        owners=["team:ingest"],
+        partitions_def=DAYS,
+    ),
+    dg.AssetSpec(
+        DAY_LEDGER,
+        description="Which day lies in which tier, written by every load and by hot retention.",
+        group_name="warehouse",
+        kinds={"timescaledb"},
+        owners=OWNERS,
+    ),
+]
+
+
+@dg.asset(
+    key=WARM_TELEMETRY,
+    deps=[HOT_TELEMETRY],
+    partitions_def=DAYS,
+    backfill_policy=ONE_RUN,
+    group_name="warehouse",
+    kinds={"clickhouse"},
+    owners=OWNERS,
+    pool=WAREHOUSE_POOL,
+)
+def analytics_telemetry(
+    context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+) -> dg.MaterializeResult[None]:
+    """The warm tier: a day as ClickHouse holds it, merged with the day's rows that are still hot.
+
+    Whole days are swapped in at once, so a reader sees a day before or after, never a part of it.
+    """
+    first, until = days_of(context)
+    with told_apart():
+        report = day_load.load_days(settings, first, until, context.run_id, progress=context.log.info)
+    for day in report.days:
+        context.add_asset_metadata(
+            {
+                "dagster/partition_row_count": day.row_count,
+                "hot_rows": day.hot_rows,
+                "kept_rows": day.kept_rows,
+                "is_provisional": day.is_provisional,
+            },
+            partition_key=day.day.isoformat(),
+        )
+    return dg.MaterializeResult(
+        metadata={
+            "rows": report.row_count,
+            "days": len(report.days),
+            "provisional_days": sum(day.is_provisional for day in report.days),
+            "seconds": round(report.seconds, 3),
+        }
+    )

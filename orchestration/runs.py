@@ -1,0 +1,119 @@
+"""Execute a job's run in this process, in the instance that DAGSTER_HOME names.
+
+The run is recorded like one that the daemon launched, so the web server shows it while it is at work. What
+the daemon would do for its own runs is done here too: a run whose process was killed is closed, because its
+pool slots would otherwise never be free again.
+"""
+
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Final
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
+
+from orchestration.definitions import defs
+from orchestration.errors import RunFailedError
+from orchestration.faults import answers
+from orchestration.jobs import CAUSE_TAG, IN_PROGRESS
+from orchestration.partitions import DAYS, range_tags
+from telematics.errors import ConfigurationError, UnavailableError
+from telematics.settings import current_settings
+
+LAUNCHER_TAG: Final = "piston/launcher"
+"""Run tag: host and process id of the process that executes the run itself."""
+
+_QUIET_CONSOLE: Final = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+_LOCATION_TAGS: Final = {".dagster/repository": "__repository__@orchestration.definitions"}
+
+
+def execute(job_name: str, first: date, until: date) -> Iterator[str]:
+    """Run a job for the days `first` (inclusive) to `until` (exclusive), yielding a line for each step.
+
+    Raises:
+        ConfigurationError: one of the days is no partition.
+        UnavailableError: Dagster's database does not answer.
+        RunFailedError: a step failed.
+    """
+    tags = range_tags(first, until)
+    for key in tags.values():
+        if not DAYS.has_partition_key(key):
+            message = (
+                f"{key} is no partition: days reach from {DAYS.get_first_partition_key()} "
+                f"(PISTON_FIRST_DAY) to {DAYS.get_last_partition_key()} (today)"
+            )
+            raise ConfigurationError(message)
+    settings = current_settings()
+    if not answers(settings.host, settings.timescale_port):
+        message = (
+            f"TimescaleDB does not answer on {settings.host} port {settings.timescale_port}, where Dagster "
+            "keeps its runs; start it with `piston up`"
+        )
+        raise UnavailableError(message)
+    with dg.DagsterInstance.get() as instance:
+        close_orphans(instance)
+        job = defs.resolve_job_def(job_name)
+        launcher = {LAUNCHER_TAG: f"{socket.gethostname()}:{os.getpid()}", CAUSE_TAG: "command line"}
+        run = instance.create_run_for_job(
+            job, tags={**tags, **launcher, **_LOCATION_TAGS}, run_config=_QUIET_CONSOLE
+        )
+        yield f"run {run.run_id}: {job_name}, {(until - first).days} days from {first}"
+        yield from _lines(execute_run_iterator(InMemoryJob(job), run, instance))
+        finished = instance.get_run_by_id(run.run_id)
+        if finished is None or finished.status is not dg.DagsterRunStatus.SUCCESS:
+            message = f"run {run.run_id} of {job_name} failed; its log is in Dagster's web server under Runs"
+            raise RunFailedError(message)
+
+
+def _lines(events: Iterator[dg.DagsterEvent]) -> Iterator[str]:
+    """One line for each asset, check, failure and retry."""
+    started: dict[str, float] = {}
+    days: Counter[str] = Counter()
+    for event in events:
+        step = event.step_key or ""
+        if event.event_type is dg.DagsterEventType.STEP_START:
+            started[step] = time.monotonic()
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
+            days[event.asset_key.to_user_string()] += 1
+        elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            check = event.asset_check_evaluation_data
+            if not check.passed:
+                subject = f"{check.asset_key.to_user_string()} {check.check_name}"
+                yield f"  check {subject}: {check.description or 'failed'}"
+        elif event.event_type is dg.DagsterEventType.STEP_UP_FOR_RETRY:
+            yield f"  {step}: a server does not answer; trying again"
+        elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            yield f"  {step} failed: {error.message.strip() if error else 'no reason given'}"
+        elif event.event_type is dg.DagsterEventType.STEP_SUCCESS:
+            assets = ", ".join(days) or "checks"
+            yield f"  {assets}: {time.monotonic() - started.get(step, time.monotonic()):.1f} s"
+            days.clear()
+
+
+def close_orphans(instance: dg.DagsterInstance) -> None:
+    """Fail the runs whose launching process on this host is gone, and free their pool slots."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
+        if is_orphaned(run.tags, socket.gethostname()):
+            instance.report_run_failed(run, "the process that executed this run was killed")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def is_orphaned(tags: Mapping[str, str], host: str) -> bool:
+    """Whether the tags name a launching process of this host that no longer exists."""
+    launcher_host, _, pid = tags.get(LAUNCHER_TAG, "").rpartition(":")
+    if launcher_host != host or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
