@@ -70,6 +70,8 @@ class DeviceProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
+        if self._is_finishing:
+            return  # unread bytes would turn the close into a reset, which takes the last ACK with it
         self._take(self._device.feed(data))
 
     def eof_received(self) -> bool:
@@ -121,19 +123,20 @@ class DeviceProtocol(asyncio.Protocol):
         if not self._held and self._is_paused and self._transport is not None:
             self._is_paused = False
             self._set_deadline(made_progress=True)
-            if not self._is_finishing:
-                self._transport.resume_reading()
+            self._transport.resume_reading()
         return True
 
     def finish(self) -> None:
-        """Read no more; close once what is on its way to Kafka is acknowledged."""
+        """Take nothing more; close once what is on its way to Kafka is acknowledged."""
         self._is_finishing = True
         self._held.clear()
-        if self._transport is not None:
-            if self._flights:
-                self._transport.pause_reading()
-            else:
-                self._transport.close()
+        if self._transport is None:
+            return
+        if not self._flights:
+            self._transport.close()
+        elif self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def expire(self) -> None:
         """The deadline passed."""

@@ -21,7 +21,7 @@ class Device(Protocol):
         """Hand over frames that found no room; False if there is none yet."""
 
     def finish(self) -> None:
-        """Read no more; close once what is on its way to Kafka is acknowledged."""
+        """Take nothing more; close once what is on its way to Kafka is acknowledged."""
 
     def expire(self) -> None:
         """The deadline passed."""

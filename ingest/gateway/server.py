@@ -103,8 +103,8 @@ class Gateway:
     async def drain(self, timeout_s: float) -> None:
         """Stop without losing an acknowledgement that can still be given.
 
-        1. accept no connection; 2. read no more, close what waits for nothing; 3. wait for Kafka's reports,
-        which write the acknowledgements and close; 4. give up the rest, unacknowledged.
+        1. accept no connection; 2. take no more frames, close what waits for nothing; 3. wait for Kafka's
+        reports, which write the acknowledgements and close; 4. give up the rest, unacknowledged.
         """
         if self._server is not None:
             self._server.close()

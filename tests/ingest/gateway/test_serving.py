@@ -1,0 +1,209 @@
+import pytest
+
+from ingest.gateway.limits import Limits
+from ingest.stream.messages import Transport, encode_headers
+from tests.ingest.codec8 import wire
+from tests.ingest.gateway.harness import ALSO_KNOWN, KNOWN, NOW_MS, UNKNOWN, Bench
+
+ONE = wire.VENDOR_CODEC_8
+TWO = wire.VENDOR_CODEC_8_TWO_RECORDS
+EXTENDED = wire.VENDOR_CODEC_8E
+
+
+def ack(count: int) -> bytes:
+    return count.to_bytes(4)
+
+
+async def test_a_known_device_gets_01_and_its_frames_get_their_count():
+    async with Bench() as bench:
+        bench.producer.is_prompt = True
+        tracker = await bench.logged_in()
+        for frame, count in ((ONE, 1), (TWO, 2), (EXTENDED, 1)):
+            tracker.send(frame)
+            assert await tracker.receive(4) == ack(count)
+        assert bench.gateway.stats.acknowledged_records == 4
+
+
+async def test_an_unknown_imei_gets_00_and_the_door():
+    async with Bench() as bench:
+        tracker = await bench.connect()
+        tracker.send(b"\x00\x0f" + UNKNOWN.encode() + ONE)
+        assert await tracker.until_closed() == b"\x00"
+        assert bench.refusals == {"unknown_imei": 1}
+        assert bench.producer.sent == []
+
+
+async def test_a_device_registered_later_is_let_in_at_its_next_try():
+    async with Bench() as bench:
+        refused = await bench.connect()
+        refused.send(b"\x00\x0f" + UNKNOWN.encode())
+        assert await refused.until_closed() == b"\x00"
+        bench.registry.active.add(UNKNOWN)
+        await bench.logged_in(UNKNOWN)
+
+
+async def test_without_registry_known_devices_go_on_and_unknown_ones_are_not_refused():
+    async with Bench() as bench:
+        await bench.logged_in(KNOWN)
+        bench.registry.is_down = True
+        unknown = await bench.connect()
+        unknown.send(b"\x00\x0f" + UNKNOWN.encode())
+        assert await unknown.until_closed() == b""
+        await bench.logged_in(KNOWN)
+        assert bench.refusals == {"registry_unavailable": 1}
+
+
+async def test_the_frame_reaches_the_producer_byte_for_byte_with_key_and_headers():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(EXTENDED)
+        await bench.until_sent(1)
+        (sent,) = bench.producer.sent
+        assert (sent.key, sent.value) == (KNOWN.encode(), EXTENDED)
+        assert sent.headers == encode_headers(NOW_MS, Transport.TCP)
+
+
+async def test_ack_comes_only_after_delivery():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(TWO)
+        await bench.until_sent(1)
+        assert await tracker.hears_nothing()
+        bench.producer.report()
+        assert await tracker.receive(4) == ack(2)
+
+
+async def test_failed_delivery_ends_the_connection_without_ack():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(ONE)
+        await bench.until_sent(1)
+        bench.producer.report(is_durable=False)
+        assert await tracker.until_closed() == b""
+        assert bench.refusals == {"not_delivered": 1}
+
+
+async def test_acks_keep_the_order_of_the_frames_when_reports_do_not():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(TWO + ONE + TWO)
+        await bench.until_sent(3)
+        bench.producer.report(1)
+        assert await tracker.hears_nothing()
+        bench.producer.report(1, 0)
+        assert await tracker.receive(12) == ack(2) + ack(1) + ack(2)
+
+
+async def test_a_frame_after_one_that_failed_is_not_acknowledged():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(TWO + ONE)
+        await bench.until_sent(2)
+        bench.producer.report(0, is_durable=False)
+        bench.producer.report(0)
+        assert await tracker.until_closed() == b""
+
+
+async def test_login_and_frame_glued_or_byte_by_byte_are_understood():
+    async with Bench() as bench:
+        bench.producer.is_prompt = True
+        glued = await bench.connect()
+        glued.send(b"\xff\x00\x0f" + KNOWN.encode() + b"\xff" + TWO)
+        assert await glued.receive(5) == b"\x01" + ack(2)
+        split = await bench.logged_in(ALSO_KNOWN)
+        for byte in TWO:
+            split.send(bytes([byte]))
+            await split.writer.drain()
+        assert await split.receive(4) == ack(2)
+
+
+async def test_two_live_sockets_of_one_imei_are_both_served():
+    async with Bench() as bench:
+        first, second = await bench.logged_in(), await bench.logged_in()
+        first.send(ONE)
+        await bench.until_sent(1)
+        second.send(TWO)
+        await bench.until_sent(2)
+        bench.producer.report()
+        assert await second.receive(4) == ack(2)
+        assert await first.receive(4) == ack(1)
+
+
+async def test_when_the_producer_is_full_frames_wait_in_order_and_the_socket_is_not_read():
+    async with Bench() as bench:
+        bench.producer.room = 1
+        tracker, neighbour = await bench.logged_in(), await bench.logged_in(ALSO_KNOWN)
+        tracker.send(ONE + TWO + EXTENDED)
+        await bench.until_sent(1)
+        await bench.until(lambda: bench.gateway.stats.pauses == 1)
+        neighbour.send(TWO)
+        await bench.until(lambda: bench.gateway.stats.pauses == 2)
+        tracker.send(ONE)  # stays in the socket: the gateway does not read
+        bench.producer.is_prompt = True
+        bench.producer.report()
+        assert await tracker.receive(16) == ack(1) + ack(2) + ack(1) + ack(1)
+        assert await neighbour.receive(4) == ack(2)
+        assert [s.value for s in bench.producer.sent if s.key == KNOWN.encode()] == [ONE, TWO, EXTENDED, ONE]
+
+
+async def test_one_connection_has_a_bounded_number_of_unconfirmed_frames():
+    async with Bench(Limits(max_in_flight=2)) as bench:
+        tracker = await bench.logged_in()
+        tracker.send(ONE * 5)
+        await bench.until(lambda: bench.gateway.stats.pauses == 1)
+        assert len(bench.producer.sent) == 2
+        bench.producer.is_prompt = True
+        bench.producer.report()
+        assert await tracker.receive(20) == ack(1) * 5
+
+
+async def test_a_peer_that_sends_and_half_closes_still_gets_its_ack():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(TWO)
+        tracker.writer.write_eof()
+        await bench.until_sent(1)
+        bench.producer.report()
+        assert await tracker.until_closed() == ack(2)
+        assert bench.refusals == {}
+
+
+async def test_a_report_for_a_device_that_is_gone_is_counted_and_harms_nobody():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(ONE)
+        await bench.until_sent(1)
+        tracker.vanish()
+        await bench.until(lambda: bench.gateway.stats.open_connections == 0)
+        bench.producer.report()
+        assert bench.gateway.stats.unsent_acknowledgements == 1
+
+
+async def test_commands_from_devices_are_ignored_without_a_word():
+    async with Bench() as bench:
+        bench.producer.is_prompt = True
+        tracker = await bench.logged_in()
+        tracker.send(wire.VENDOR_CODEC_12)
+        assert await tracker.hears_nothing()
+        tracker.send(ONE)
+        assert await tracker.receive(4) == ack(1)
+        assert bench.gateway.stats.ignored_commands == 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "count", "reason"),
+    [
+        (wire.tcp(wire.avl_data("99", wire.RECORD_8)), 1, "unknown_codec"),
+        (wire.tcp(wire.avl_data("08", wire.RECORD_8, first=3)), 3, "count_mismatch"),
+    ],
+    ids=["unknown codec", "counts that differ"],
+)
+async def test_what_passes_its_checksum_and_cannot_be_read_is_stored_and_acknowledged(frame, count, reason):
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(frame)
+        await bench.until_sent(1)
+        assert bench.producer.sent[0].value == frame
+        bench.producer.report()
+        assert await tracker.receive(4) == ack(count)
+        assert bench.refusals == {reason: 1}

@@ -1,0 +1,88 @@
+import asyncio
+
+import pytest
+
+from ingest.gateway.device_protocol import DeviceProtocol
+from telematics.errors import ConfigurationError
+from tests.ingest.codec8 import wire
+from tests.ingest.gateway.harness import ALSO_KNOWN, Bench
+
+GOOD = wire.VENDOR_CODEC_8
+
+
+async def test_draining_acknowledges_what_is_delivered_and_closes_the_rest_at_once():
+    async with Bench() as bench:
+        busy, idle = await bench.logged_in(), await bench.logged_in(ALSO_KNOWN)
+        busy.send(GOOD)
+        await bench.until_sent(1)
+        draining = asyncio.create_task(bench.drain(5.0))
+        assert await idle.until_closed() == b""
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", bench.port)
+        assert not draining.done()
+        bench.producer.report()
+        assert await busy.until_closed() == b"\x00\x00\x00\x01"
+        await draining
+        assert bench.producer.is_closed
+
+
+async def test_draining_takes_no_new_frames():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(GOOD)
+        await bench.until_sent(1)
+        draining = asyncio.create_task(bench.drain(5.0))
+        await asyncio.sleep(0.02)
+        tracker.send(GOOD)
+        await asyncio.sleep(0.05)
+        assert len(bench.producer.sent) == 1
+        bench.producer.report()
+        assert await tracker.until_closed() == b"\x00\x00\x00\x01"
+        await draining
+
+
+async def test_draining_gives_up_what_kafka_does_not_confirm_in_time_without_ack():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(GOOD)
+        await bench.until_sent(1)
+        await bench.drain(0.05)
+        assert await tracker.until_closed() == b""
+        assert bench.gateway.stats.acknowledged_frames == 0
+
+
+async def test_a_broken_producer_ends_the_gateway_with_its_error():
+    async with Bench() as bench:
+        waiting = asyncio.create_task(bench.gateway.wait(asyncio.Event()))
+        bench.gateway.broken.set()
+        with pytest.raises(Exception, match="start the gateway anew"):
+            await waiting
+
+
+async def test_a_taken_port_is_one_sentence_that_names_the_setting():
+    async with Bench() as bench, Bench() as second:
+        with pytest.raises(ConfigurationError, match="PISTON_GATEWAY_PORT"):
+            await second.gateway.listen("127.0.0.1", bench.port)
+
+
+class DeafTransport(asyncio.Transport):
+    """A socket whose peer reads nothing."""
+
+    is_aborted = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.high = high
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+async def test_a_peer_that_does_not_read_its_acks_is_cut_off():
+    async with Bench() as bench:
+        device, transport = DeviceProtocol(bench.gateway), DeafTransport()
+        device.connection_made(transport)
+        assert transport.high == bench.gateway.limits.max_unread_answer_bytes
+        device.pause_writing()
+        device.connection_lost(None)
+        assert transport.is_aborted
+        assert bench.refusals == {"answers_unread": 1}
