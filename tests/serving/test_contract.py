@@ -1,0 +1,45 @@
+"""The API behaves as its OpenAPI document says, whatever it is asked (Schemathesis)."""
+
+from datetime import timedelta
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis import checks
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from serving.vehicles.live_status.repository import LiveState
+from tests.serving.world import NOW, VIN, World, make_record, make_world
+
+CHECKS = [
+    checks.not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+    negative_data_rejection,
+]
+
+
+def make_busy_world() -> World:
+    """One vehicle with data, granted; its VIN is the example in the document."""
+    world = make_world()
+    world.live.stored[VIN] = LiveState()
+    world.records.stored = [make_record(time=NOW - timedelta(hours=hour)) for hour in range(5)]
+    return world
+
+
+WORLD = make_busy_world()
+schema = schemathesis.openapi.from_asgi("/openapi.json", WORLD.app())
+
+
+@schema.parametrize()
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_every_answer_is_as_documented(case: schemathesis.Case) -> None:
+    headers = WORLD.headers() if case.path.startswith("/api/") else {}
+    case.call_and_validate(headers=headers, checks=CHECKS)
