@@ -130,14 +130,16 @@ def _build(days: DayRange | None) -> None:
         say("every day is in the warehouse already")
         return
     say(f"{(days.until - days.first).days} days, {days.first} to {days.until - timedelta(days=1)}")
-    _command("-m", "orchestration.launch", "--from", str(days.first), "--until", str(days.until))
+    _command("-m", "orchestration.launch", "--from", str(days.first), "--until", str(days.until), "--checks")
 
 
 def _retain(settings: Settings) -> None:
     from warehouse.retention import drop_merged_days
 
-    report = drop_merged_days(settings, utc_today(), settings.hot_retention_days)
-    say(f"{len(report.dropped)} days left the hot tier, {len(report.refused)} were refused")
+    report = drop_merged_days(settings, utc_today(), settings.hot_retention_days, progress=say)
+    say(f"{len(report.dropped)} days left the hot tier")
+    for kept in report.kept:
+        say(f"{kept.day} stays: {kept.reason}")
 
 
 def _vins(stores: Stores) -> list[str]:
