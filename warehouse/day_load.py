@@ -24,9 +24,10 @@ a session's zone.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 from clickhouse_connect.driver.client import Client
 from psycopg import Connection, IsolationLevel, sql
@@ -141,7 +142,7 @@ def load_days(
     return LoadReport(run_id, tuple(loads), tuple(skipped), time.monotonic() - started)
 
 
-def slices(states: Sequence[DayState], kept: dict[date, int]) -> Iterator[list[date]]:
+def slices(states: Sequence[DayState], kept: Mapping[date, int]) -> Iterator[list[date]]:
     """Cut days into runs of neighbours, each at most `SLICE_DAYS` long and about `SLICE_ROWS` rows."""
     part: list[date] = []
     rows = 0
@@ -181,7 +182,7 @@ class _Load:
                 with staging.days_table(self.client, self.run_id, str(number)) as table:
                     self._stage(table, hot, first, until, has_kept=any(day in kept for day in days))
                     staged = _staged_counts(self.client, table)
-                    self._verify(table, days, counts, kept, staged)
+                    check_staged(staged, days, counts, kept, partial(_distinct_kept, self.client))
                     # a lost connection means a lost lock: find out before anything is swapped
                     self.lock.execute("select 1")
                     for day in sorted(staged):
@@ -233,26 +234,39 @@ class _Load:
         """
         staging.copy_into(self.client, hot, hot_rows(first, until), insert)
 
-    def _verify(
-        self,
-        table: str,
-        days: Sequence[date],
-        hot: dict[date, int],
-        kept: dict[date, int],
-        staged: dict[date, int],
-    ) -> None:
-        if strangers := sorted(set(staged) - set(days)):
-            message = f"load of {days[0]} to {days[-1]}: rows of {strangers[0]} appeared; nothing was changed"
-            raise MergeError(message)
-        for day in days:
-            rows = staged.get(day, 0)
-            needed = max(hot.get(day, 0), kept.get(day, 0))
-            if rows < needed and rows < max(hot.get(day, 0), _distinct_kept(self.client, day)):
-                message = (
-                    f"load of {day}: {rows} rows staged, but TimescaleDB holds {hot.get(day, 0)} and "
-                    f"ClickHouse {kept.get(day, 0)}; the day stays as it was; look for {table} in query_log"
-                )
-                raise MergeError(message)
+
+def check_staged(
+    staged: Mapping[date, int],
+    days: Sequence[date],
+    hot: Mapping[date, int],
+    kept: Mapping[date, int],
+    distinct_kept: Callable[[date], int],
+) -> None:
+    """Compare what was staged with both sides; a merge never has fewer rows than either.
+
+    Args:
+        staged: rows of each staged day.
+        days: the days of the slice.
+        hot: rows of each day in TimescaleDB, unique by its index.
+        kept: rows of each day in ClickHouse.
+        distinct_kept: how many of these are different; asked only when there seem to be too few, because
+            duplicates in ClickHouse are a fault that a load mends.
+
+    Raises:
+        MergeError: a day lacks rows, or a row lies outside the slice.
+    """
+    if strangers := sorted(set(staged) - set(days)):
+        message = f"load of {days[0]} to {days[-1]}: rows of {strangers[0]} were staged; nothing was changed"
+        raise MergeError(message)
+    for day in days:
+        rows, from_hot, from_kept = staged.get(day, 0), hot.get(day, 0), kept.get(day, 0)
+        if rows >= max(from_hot, from_kept) or rows >= max(from_hot, distinct_kept(day)):
+            continue
+        message = (
+            f"load of {day}: {rows} rows staged, but TimescaleDB holds {from_hot} and ClickHouse {from_kept}; "
+            "the day stays as it was. Does analytics.telemetry have a TTL that deletes?"
+        )
+        raise MergeError(message)
 
 
 def hot_rows(first: date, until: date) -> sql.Composed:

@@ -16,7 +16,7 @@ from telematics.settings import Settings
 from warehouse import clients
 from warehouse.progress import Progress
 
-_MERGE_LOCK = 7_048_122
+MERGE_LOCK = 7_048_122
 """Advisory lock of whoever moves days between the tiers; migrations hold the number before it."""
 
 
@@ -62,10 +62,10 @@ def merge_lock(settings: Settings, progress: Progress) -> Iterator[Connection]:
         UnavailableError: TimescaleDB does not let us in, or the connection was lost.
     """
     with clients.timescale(settings) as connection:
-        row = connection.execute("select pg_try_advisory_lock(%s)", [_MERGE_LOCK]).fetchone()
+        row = connection.execute("select pg_try_advisory_lock(%s)", [MERGE_LOCK]).fetchone()
         if row is None or not row[0]:
             progress("another load or retention is moving days; waiting for it to finish")
-            connection.execute("select pg_advisory_lock(%s)", [_MERGE_LOCK])
+            connection.execute("select pg_advisory_lock(%s)", [MERGE_LOCK])
         yield connection
 
 
