@@ -21,7 +21,7 @@ $(READY): requirements/lock.txt pyproject.toml
 	@sed -n '/^uv==/,/# via/p' requirements/lock.txt > .venv/uv.txt
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
 	@echo "environment: installing what requirements/lock.txt pins"
-	@$(BIN)/uv pip sync -q --require-hashes --python $(BIN)/python requirements/lock.txt
+	@$(BIN)/uv pip sync -q --compile-bytecode --require-hashes --python $(BIN)/python requirements/lock.txt
 	@$(BIN)/uv pip install -q --no-deps --no-build-isolation --python $(BIN)/python -e .
 	@touch $@
 
