@@ -33,19 +33,25 @@ class VehicleHealthRead(BaseModel):
 
 
 class _DrivingRead(BaseModel):
-    hard_brakes_7d: int | None = Field(description="Hard braking events in the last 7 days.", examples=[3])
+    hard_brakes_7d: int | None = Field(
+        description="Hard braking events in the seven days. Null where the tracker does not report them.",
+        examples=[3],
+    )
     score: int | None = Field(description="0 to 100; needs `score:read`.", examples=[88])
-    as_of: date | None = Field(description="Last UTC day that the 7 days include.", examples=["2025-12-05"])
+    as_of: date | None = Field(
+        description="Last UTC day of the seven: the newest one with data that is summed up.",
+        examples=["2025-12-05"],
+    )
 
 
 class DrivingBehaviorRead(_DrivingRead):
-    """How it was driven in the last seven complete days."""
+    """How it was driven in the seven days that end with `as_of`."""
 
     avg_speed_7d: float | None = Field(description="Mean speed while driving, mph.", examples=[32.0])
 
 
 class DrivingBehaviorMetricRead(_DrivingRead):
-    """How it was driven in the last seven complete days."""
+    """How it was driven in the seven days that end with `as_of`."""
 
     avg_speed_7d_kph: float | None = Field(description="Mean speed while driving, km/h.", examples=[51.5])
 
