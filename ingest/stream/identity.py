@@ -5,6 +5,7 @@ elsewhere (the sink keeps its own in PostgreSQL) would silently skip or repeat f
 cluster and every topic incarnation an id of its own (KIP-516); the sink compares them.
 """
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 from telematics.errors import NotFoundError, UnavailableError
 
 _TIMEOUT_S: Final = 10.0
+_NEW_TOPIC_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,10 @@ def read_identity(bootstrap: str, topics: Collection[str], timeout_s: float = _T
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
         # describe_topics of a missing topic is a per-topic error, told apart here from a dead broker
-        metadata = admin.list_topics(timeout=timeout_s)
-        missing = sorted(str(topic) for topic in topics if topic not in metadata.topics)
+        missing = _missing(admin, topics, timeout_s)
+        if missing:
+            time.sleep(_NEW_TOPIC_S)  # a topic that was just created shows up in the metadata a moment later
+            missing = _missing(admin, topics, timeout_s)
         if missing:
             message = f"Kafka at {bootstrap} has no topic {', '.join(missing)}; `piston up` creates them"
             raise NotFoundError(message)
@@ -49,3 +53,8 @@ def read_identity(bootstrap: str, topics: Collection[str], timeout_s: float = _T
         )
         raise UnavailableError(message) from error
     return StreamIdentity(str(cluster.cluster_id), ids)
+
+
+def _missing(admin: AdminClient, topics: Collection[str], timeout_s: float) -> list[str]:
+    known = admin.list_topics(timeout=timeout_s).topics
+    return sorted(str(topic) for topic in topics if topic not in known)
