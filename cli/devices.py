@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from telematics import clock
+from telematics.avl.dictionary import Family
 from telematics.errors import ConfigurationError
 from telematics.names import Origin
 
@@ -25,8 +26,8 @@ def add(
     imei: Annotated[str, typer.Argument(help="The tracker's 15 digits.")],
     vin: Annotated[str, typer.Option(help="The vehicle it sits in.")],
     family: Annotated[
-        str, typer.Option(help="Teltonika family: F, OBD, CAN, OEM or 6xx; says what its AVL ids mean.")
-    ] = "F",
+        Family, typer.Option(case_sensitive=False, help="Teltonika family: says what its AVL ids mean.")
+    ] = Family.F,
     origin: Annotated[Origin, typer.Option(help="Where the vehicle's data comes from.")] = Origin.LIVE,
     since: Annotated[
         str | None, typer.Option(help="RFC 3339; start of the installation. Default: since ever.")
@@ -36,7 +37,7 @@ def add(
     year: Annotated[int | None, typer.Option(help="Model year.")] = None,
 ) -> None:
     """Let a tracker log in, and say which vehicle its records belong to. Again the same: nothing happens."""
-    from ingest.registry.models import NewDevice, parse_family
+    from ingest.registry.models import NewDevice
     from ingest.registry.repository import add_device, connect
     from telematics import imei as imei_form
     from telematics import vin as vin_form
@@ -45,7 +46,7 @@ def add(
     new = NewDevice(
         imei=imei_form.parse(imei),
         vin=vin_form.parse(vin),
-        family=parse_family(family),
+        family=family,
         origin=origin,
         since=None if since is None else _moment(since),
         make=make,

@@ -2,35 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from telematics import imei as imei_form
 from telematics import vin as vin_form
+from telematics.avl.dictionary import Family as Family
 from telematics.errors import ConfigurationError
 from telematics.names import Origin
-
-
-class Family(StrEnum):
-    """Teltonika families as the AVL id dictionary tells them apart (`devices.family`)."""
-
-    F = "F"
-    OBD = "OBD"
-    CAN = "CAN"
-    OEM = "OEM"
-    SERIES_6XX = "6xx"
-
-
-def parse_family(text: str) -> Family:
-    """The family that a person named, capitals or not.
-
-    Raises:
-        ConfigurationError: there is no such family.
-    """
-    for family in Family:
-        if family.value.lower() == text.strip().lower():
-            return family
-    message = f"family {text!r} is not known; the families are {', '.join(Family)}"
-    raise ConfigurationError(message)
 
 
 @dataclass(frozen=True, slots=True)

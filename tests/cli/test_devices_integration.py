@@ -76,7 +76,6 @@ def test_moving_a_device_needs_the_end_of_its_stay_first(piston, imei):
     [
         (["35630704244101", "--vin", VIN], "15 digits"),
         (["356307042441013", "--vin", "NOT-A-VIN"], "17 characters"),
-        (["356307042441013", "--vin", VIN, "--family", "FMB"], "families are"),
         (["356307042441013", "--vin", VIN, "--since", "yesterday"], "RFC 3339"),
         (["356307042441013", "--vin", VIN, "--since", "2026-01-01T00:00:00"], "zone"),
         (["356307042441013", "--vin", VIN, "--origin", "recorded"], "begins with 001"),
@@ -87,3 +86,9 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(piston, arguments, says)
     code, sentence = failure(piston("add", *arguments))
     assert code == 2
     assert says in sentence
+
+
+def test_a_family_that_does_not_exist_is_refused_with_those_that_do(piston):
+    result = piston("add", "356307042441013", "--vin", VIN, "--family", "FMB")
+    assert result.exit_code == 2
+    assert "6xx" in result.stderr

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.registry.models import Family, NewDevice, parse_family
+from ingest.registry.models import Family, NewDevice
 from ingest.registry.ranges import ReservedRangeError
 from ingest.registry.registration import (
     Interval,
@@ -145,10 +145,3 @@ def test_origins_keep_to_their_ranges(imei, vin, origin):
 def test_what_has_not_the_form_is_no_device(wrong):
     with pytest.raises(ConfigurationError):
         make_device(**wrong)
-
-
-def test_families_are_found_whatever_their_capitals():
-    assert parse_family("obd") is Family.OBD
-    assert parse_family("6XX") is Family.SERIES_6XX
-    with pytest.raises(ConfigurationError, match="F, OBD, CAN, OEM, 6xx"):
-        parse_family("FMB920")
