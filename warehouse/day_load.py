@@ -263,7 +263,7 @@ def check_staged(
         if rows >= max(from_hot, from_kept) or rows >= max(from_hot, distinct_kept(day)):
             continue
         message = (
-            f"load of {day}: {rows} rows staged, but TimescaleDB holds {from_hot} and ClickHouse {from_kept}; "
+            f"load of {day}: {rows} rows staged, but TimescaleDB holds {from_hot}, ClickHouse {from_kept}; "
             "the day stays as it was. Does analytics.telemetry have a TTL that deletes?"
         )
         raise MergeError(message)
