@@ -8,7 +8,6 @@ standard error and the error's exit code; anything else is a bug and keeps its t
 import sys
 from importlib import import_module
 
-import click
 import typer
 
 from telematics.errors import PistonError
@@ -34,19 +33,10 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        code = build()(standalone_mode=False)
+        build()()  # typer ends the process: 0, a command's own code, 2 with a usage line, 130 on Ctrl-C
     except PistonError as error:
         print(f"piston: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        print("piston: interrupted", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":
