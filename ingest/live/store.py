@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import redis
 from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from ingest.live.state import Signal
 from telematics.errors import ConfigurationError, UnavailableError
@@ -40,6 +42,8 @@ def connect(settings: Settings) -> redis.Redis:
         socket_timeout=_TIMEOUT_S,
         socket_connect_timeout=_TIMEOUT_S,
         client_name="piston-live",
+        # the consumer loop waits and tries again, and goes on polling Kafka meanwhile
+        retry=Retry(NoBackoff(), 0),
     )
 
 

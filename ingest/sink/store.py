@@ -96,6 +96,10 @@ _TOUCH_DAY: Final = """
 _REFUSALS: Final = (pg.DataError, pg.IntegrityError, pg.ProgramLimitExceeded)
 
 
+# The last two: a sink that was suspended inside a transaction, and a standby that is being promoted.
+_TRANSIENT: Final = (psycopg.OperationalError, pg.IdleInTransactionSessionTimeout, pg.ReadOnlySqlTransaction)
+
+
 class StoredOffset(NamedTuple):
     """Where a partition stands in TimescaleDB."""
 
@@ -117,13 +121,13 @@ class OffsetMove:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Turn psycopg's errors into the sink's."""
     try:
         yield
     except _REFUSALS as error:
         raise RowRefusedError(error.sqlstate or "unknown") from error
-    except psycopg.OperationalError as error:
+    except _TRANSIENT as error:
         # Connection lost, shutdown, deadlock, serialization, lock timeout, disk full: all pass. The text
         # of such errors names servers and states, never rows.
         message = f"TimescaleDB does not take the batch now (SQLSTATE {error.sqlstate or 'none'})"
@@ -149,7 +153,7 @@ class SinkTransaction:
         Raises:
             FencedError: a stored offset is not the expected one.
         """
-        with _translated():
+        with translated_errors():
             for move in sorted(moves, key=lambda move: (move.topic, move.partition)):
                 statement = _FIRST_OFFSET if move.expected is None else _MOVE_OFFSET
                 parameters = {
@@ -171,7 +175,7 @@ class SinkTransaction:
         Raises:
             RegistryChangedError: one of them has a source by now.
         """
-        with _translated():
+        with translated_errors():
             for installation_id, source in sorted(sources.items()):
                 chosen = self._connection.execute(_CHOOSE_SOURCE, (source.value, installation_id))
                 if chosen.rowcount != 1:
@@ -193,7 +197,7 @@ class SinkTransaction:
         """
         if not batch.row_count:
             return Counter()
-        with _translated():
+        with translated_errors():
             try:
                 with self._connection.transaction():
                     self._copy(_COPY, batch.copy)
@@ -231,14 +235,14 @@ class SinkTransaction:
             )
             for reject in rejects
         ]
-        with _translated(), self._connection.cursor() as cursor:
+        with translated_errors(), self._connection.cursor() as cursor:
             cursor.executemany(_PARK, rows)
 
     def touch_days(self, rows_by_day: Mapping[int, int]) -> None:
         """Count stored rows into `hot_days`, which makes those days dirty for the warehouse."""
         days = [(_EPOCH + timedelta(day), rows) for day, rows in sorted(rows_by_day.items()) if rows]
         if days:
-            with _translated(), self._connection.cursor() as cursor:
+            with translated_errors(), self._connection.cursor() as cursor:
                 cursor.executemany(_TOUCH_DAY, days)
 
 
@@ -283,7 +287,7 @@ class TelemetryStore:
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         try:
-            with _translated():
+            with translated_errors():
                 connection = self._open()
                 with connection.transaction():
                     yield connection
