@@ -17,6 +17,7 @@ from telematics import vin
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _ACCEPTED_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
+_SEPARATOR = re.compile(r"[._:-]")
 _log = structlog.get_logger("serving.access")
 
 
@@ -33,7 +34,7 @@ def choose_request_id(offered: bytes | None) -> str:
     """
     if offered is not None and _ACCEPTED_ID.fullmatch(offered):
         text = offered.decode("ascii")
-        if not vin.is_well_formed(text.upper()):
+        if not any(vin.is_well_formed(part) for part in _SEPARATOR.split(text.upper())):
             return text
     return str(uuid.uuid4())
 

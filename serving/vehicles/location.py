@@ -32,6 +32,15 @@ class Position:
     """One sigma, horizontal; None where the device does not report HDOP."""
 
 
+def maybe_position(lat_deg: object, lng_deg: object, accuracy_m: float | None) -> Position | None:
+    """The position, if it is one on this planet: the wire has room for ±214 degrees."""
+    if not isinstance(lat_deg, int | float) or not isinstance(lng_deg, int | float):
+        return None
+    if not (-90 <= lat_deg <= 90 and -180 <= lng_deg <= 180):
+        return None
+    return Position(lat_deg, lng_deg, accuracy_m)
+
+
 def precision_allowed(access: VehicleAccess) -> Precision | None:
     """The best precision that may be shown; None: no position at all."""
     if access.allows(Scope.LOCATION_PRECISE):

@@ -8,7 +8,7 @@ from serving.request_context import choose_request_id
 from tests.serving.world import VIN, World
 
 
-@pytest.mark.parametrize("offered", [b"7f9c24e8-3b0c", b"trace.1:span_2-abc", b"a" * 128])
+@pytest.mark.parametrize("offered", [b"7f9c24e8-3b0c", b"4BF92F3577B34DA6A3CE929D0E0E4736", b"trace.1:span_2-abc", b"a" * 128])
 def test_a_harmless_id_is_taken_over(offered: bytes) -> None:
     assert choose_request_id(offered) == offered.decode()
 
@@ -24,6 +24,7 @@ def test_a_harmless_id_is_taken_over(offered: bytes) -> None:
         b"line\nbreak.",
         b"\xff" * 10,
         b"1HGCM82633A123456",
+        b"car-1hgcm82633a123456.7",
     ],
 )
 def test_anything_else_is_replaced_by_an_id_of_ours(offered: bytes | None) -> None:

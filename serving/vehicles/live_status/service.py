@@ -16,7 +16,7 @@ from serving.vehicles.live_status.schemas import (
     LocationRead,
     VehicleHealthRead,
 )
-from serving.vehicles.location import Position, precision_allowed, shown_at
+from serving.vehicles.location import Position, maybe_position, precision_allowed, shown_at
 from serving.vehicles.units import Units, distance, single_precision, speed
 from telematics.clock import rfc3339_ms
 
@@ -38,10 +38,7 @@ def _position(signal: Signal | None) -> Position | None:
     value = _value(signal)
     if not isinstance(value, dict) or value.get("is_valid") is False:
         return None
-    lat, lng = value.get("lat"), value.get("lng")
-    if lat is None or lng is None:
-        return None
-    return Position(lat, lng, value.get("accuracy_m"))
+    return maybe_position(value.get("lat"), value.get("lng"), value.get("accuracy_m"))
 
 
 def _odometer_miles(state: LiveState) -> float | None:

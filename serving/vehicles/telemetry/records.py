@@ -5,7 +5,13 @@ from typing import Any
 
 from serving.consent.gate import VehicleAccess
 from serving.scopes import Scope
-from serving.vehicles.location import Position, Precision, accuracy_from_hdop, precision_allowed, shown_at
+from serving.vehicles.location import (
+    Precision,
+    accuracy_from_hdop,
+    maybe_position,
+    precision_allowed,
+    shown_at,
+)
 from serving.vehicles.units import Units, altitude, distance, single_precision, speed
 from telematics.clock import rfc3339_ms
 
@@ -29,10 +35,12 @@ def withheld_fields(access: VehicleAccess, units: Units) -> list[str]:
 
 
 def _location(row: Mapping[str, Any], precision: Precision | None) -> dict[str, float | None] | None:
-    lat, lng = row["lat"], row["lng"]
-    if precision is None or lat is None or lng is None or not row["is_valid"]:
+    if precision is None or not row["is_valid"]:
         return None
-    shown = shown_at(Position(lat, lng, accuracy_from_hdop(row["hdop"])), precision)
+    position = maybe_position(row["lat"], row["lng"], accuracy_from_hdop(row["hdop"]))
+    if position is None:
+        return None
+    shown = shown_at(position, precision)
     return {"lat": shown.lat_deg, "lng": shown.lng_deg, "accuracy_m": shown.accuracy_m}
 
 

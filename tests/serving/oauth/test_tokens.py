@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, RSAKey
 
@@ -122,6 +122,7 @@ def test_no_text_whatsoever_breaks_the_verifier(text: str) -> None:
         make_verifier(_WORLD).verify(text)
 
 
+@settings(max_examples=50)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists), st.data())
 def test_no_signed_claim_whatsoever_breaks_the_verifier(value: object, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(_WORLD.claims())))

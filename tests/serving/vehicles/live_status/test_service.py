@@ -117,7 +117,14 @@ async def test_no_trouble_codes_and_codes_not_known_are_told_apart(world: World)
 
 
 @pytest.mark.parametrize(
-    "position", [None, {**SIGNALS["position"], "is_valid": False}, {"lat": None, "lng": 1.0}]
+    "position",
+    [
+        None,
+        {**SIGNALS["position"], "is_valid": False},
+        {"lat": None, "lng": 1.0},
+        {"lat": 214.7, "lng": 1.0},
+        {"lat": 1.0, "lng": "east"},
+    ],
 )
 async def test_without_a_valid_fix_there_is_no_location(position: Any, world: World) -> None:
     answer = await build(world, make_state({"position": position}))

@@ -70,7 +70,10 @@ def test_every_column_asked_for_exists() -> None:
     assert set(COLUMNS) <= set(FIELDS)
 
 
-@pytest.mark.parametrize("row", [{"is_valid": False}, {"is_valid": None}, {"lat": None}, {"lng": None}])
+@pytest.mark.parametrize(
+    "row",
+    [{"is_valid": False}, {"is_valid": None}, {"lat": None}, {"lng": None}, {"lat": 90.1}, {"lng": -214.7}],
+)
 async def test_without_a_fix_there_is_no_location(row: dict[str, Any], world: World) -> None:
     assert (await build(world, make_record(**row)))["location"] is None
 
