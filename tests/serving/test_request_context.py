@@ -8,7 +8,9 @@ from serving.request_context import choose_request_id
 from tests.serving.world import VIN, World
 
 
-@pytest.mark.parametrize("offered", [b"7f9c24e8-3b0c", b"4BF92F3577B34DA6A3CE929D0E0E4736", b"trace.1:span_2-abc", b"a" * 128])
+@pytest.mark.parametrize(
+    "offered", [b"7f9c24e8-3b0c", b"4BF92F3577B34DA6A3CE929D0E0E4736", b"trace.1:span_2-abc", b"a" * 128]
+)
 def test_a_harmless_id_is_taken_over(offered: bytes) -> None:
     assert choose_request_id(offered) == offered.decode()
 
