@@ -27,6 +27,7 @@ from typing import Final, Literal, Protocol
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from ingest.stream.identity import read_identity
 from ingest.stream.kafka_log import KafkaErrorLog
 from telematics.errors import PistonError, UnavailableError
 
@@ -34,6 +35,10 @@ log = structlog.get_logger()
 
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
+_TOPICS_S: Final = 3.0
+_OFFSET_MISSING: Final = frozenset(
+    {KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._AUTO_OFFSET_RESET, KafkaError._NO_OFFSET}
+)
 
 
 class StreamError(PistonError):
@@ -110,17 +115,19 @@ class BatchConsumer:
         """Consume until `stop` is set; the batch in hand is finished first.
 
         Raises:
+            NotFoundError: a topic does not exist.
             StreamError: Kafka refuses to go on.
             PistonError: whatever the handler raises, except `UnavailableError`.
         """
         consumer = self._consumer
-        consumer.subscribe(
-            list(self._options.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_revoke,
-        )
         try:
+            self._require_topics()
+            consumer.subscribe(
+                list(self._options.topics),
+                on_assign=self._on_assign,
+                on_revoke=self._on_revoke,
+                on_lost=self._on_revoke,
+            )
             while not self._stop.is_set():
                 messages = self._without_errors(
                     consumer.consume(self._options.batch_size, self._options.linger_s)
@@ -131,6 +138,13 @@ class BatchConsumer:
             raise _stream_error(error.args[0], self._options) from error
         finally:
             consumer.close()
+
+    def _require_topics(self) -> None:
+        """Refuse a missing topic: groups of KIP-848 would wait for it without a word."""
+        try:
+            read_identity(self._options.bootstrap, self._options.topics, _TOPICS_S)
+        except UnavailableError as error:
+            log.warning("consumer.kafka_unavailable", group=self._options.group, reason=str(error))
 
     def _turn(self, messages: list[Message]) -> None:
         try:
@@ -215,11 +229,13 @@ def _last_offsets(messages: Sequence[Message]) -> dict[tuple[str, int], int]:
 
 
 def _stream_error(error: KafkaError, options: ConsumerOptions) -> StreamError:
-    detail = (
-        f"consumer group {options.group} cannot go on: {error.name()}, {error.str()}. If retention or a new "
-        f"topic took away what it wanted to read, frames are missing: compare before resetting its offsets"
-    )
-    return StreamError(detail)
+    what = f"consumer group {options.group} cannot go on: {error.name()}, {error.str()}."
+    if error.code() in _OFFSET_MISSING:
+        return StreamError(
+            f"{what} Retention or a new topic took away what it wanted to read, so frames are missing: "
+            f"compare with the senders before resetting its offsets"
+        )
+    return StreamError(what)
 
 
 @contextmanager

@@ -147,6 +147,12 @@ def test_an_offset_that_retention_took_away_ends_the_loop_with_a_sentence(stack:
     assert recorder.handled == []
 
 
+def test_a_topic_that_does_not_exist_ends_the_loop_with_what_to_do(stack: Settings):
+    options = ConsumerOptions(stack.kafka_bootstrap, "test.missing.group", ("no.such.topic",))
+    with pytest.raises(NotFoundError, match="piston up"):
+        consume(options, Recorder(1, threading.Event()))
+
+
 def test_a_topic_made_anew_has_another_id(stack: Settings, topic: str):
     first = read_identity(stack.kafka_bootstrap, [topic, Topic.AVL_FRAMES])
     assert first == read_identity(stack.kafka_bootstrap, [topic, Topic.AVL_FRAMES])
