@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,16 +155,19 @@ def port_holder(port: int) -> PortHolder | None:
             if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
                 inodes.add(f"socket:[{fields[9]}]")
     for entry in _PROC.iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            held = {os.readlink(link) for link in (entry / "fd").iterdir()}  # noqa: PTH115 - not a path
-        except OSError:
-            continue
-        if held & inodes:
+        if entry.name.isdigit() and _open_files(entry) & inodes:
             words = command_line(int(entry.name))
             return PortHolder(int(entry.name), Path(words[0]).name if words else "a process")
     return None
+
+
+def _open_files(process: Path) -> set[str]:
+    found: set[str] = set()
+    with suppress(OSError):  # gone, or not ours to see
+        for link in (process / "fd").iterdir():
+            with suppress(OSError):  # closed while we looked
+                found.add(str(link.readlink()))
+    return found
 
 
 def environment_has(pid: int, entry: str) -> bool:

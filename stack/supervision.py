@@ -202,6 +202,7 @@ class Supervisor:
         command.append(str(self._layout.supervisor_config))
         if is_tied and (tool := setpriv()):
             command = [tool, "--pdeathsig=TERM", *command]
+        self.reap()  # of one that was killed
         self._layout.supervisor_pid.unlink(missing_ok=True)
         output = self._layout.log / "supervisord.out"
         with output.open("wb") as out:
@@ -243,15 +244,13 @@ class Supervisor:
     def shutdown(self, patience_s: float = 60.0) -> None:
         """Stop supervisord and all it runs; does nothing if it does not run."""
         pid = self.pid()
-        if pid is None:
-            return
-        processes.stop(pid, signal.SIGTERM, patience_s)
+        if pid is not None:
+            processes.stop(pid, signal.SIGTERM, patience_s)
         self.reap()
 
     def reap(self) -> None:
-        """Collect the exit of a supervisord that this process itself had started."""
-        if self._child is not None:
-            self._child.wait(timeout=10.0)
+        """Collect the exit of a supervisord that this process itself had started and that has ended."""
+        if self._child is not None and self._child.poll() is not None:
             self._child = None
 
     def _answers(self) -> bool:

@@ -1,6 +1,7 @@
 """ClickHouse: the warehouse. The engine is that of chdb-core, made to listen by `stack.clickhouse_node`."""
 
 import hashlib
+import http.client
 import secrets
 import sys
 import urllib.error
@@ -184,8 +185,8 @@ class ClickHouse(Server):
             write_private(self.folder / name, text, account.uid, account.gid)
             for name, text in self.configuration(key_file.read_text()).items()
         ]
-        http = f"{self.settings.host}:{self.settings.clickhouse_http_port}"
-        command = [sys.executable, "-m", "stack.clickhouse_node", f"{self.folder}/", http]
+        address = f"{self.settings.host}:{self.settings.clickhouse_http_port}"
+        command = [sys.executable, "-m", "stack.clickhouse_node", f"{self.folder}/", address]
         return Prepared(command, account, any(changed))
 
     def check(self) -> str:
@@ -194,7 +195,8 @@ class ClickHouse(Server):
             "SELECT version(), getMacro('stack'), "
             f"(SELECT count() FROM system.databases WHERE name = '{ANALYTICS_DATABASE}')"
         )
-        version, identity, databases = answer.split("\t")
+        version, _, rest = answer.partition("\t")
+        identity, _, databases = rest.partition("\t")
         if identity != self.ground.identity:
             raise ProbeError(self._is_foreign())
         if databases != "1":
@@ -233,7 +235,7 @@ class ClickHouse(Server):
                 said = error.read(300).decode(errors="replace").strip()
             message = f"ClickHouse at {where} refuses user {self.settings.clickhouse_user} ({said[:160]})"
             raise ProbeError(message) from error
-        except OSError as error:
+        except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
             message = f"ClickHouse at {where} does not answer ({error})"
             raise ProbeError(message) from error
 

@@ -1,0 +1,170 @@
+import json
+import os
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from pydantic import SecretStr
+
+from stack import clickhouse_node
+from stack.account import own_account
+from stack.layout import Layout, make_private, write_private
+from stack.servers.clickhouse import ClickHouse
+from stack.servers.kafka import Kafka
+from stack.servers.server import Ground
+from stack.servers.timescale import Timescale
+from stack.servers.valkey import Valkey
+from stack.services import environment_of, programs_of, write_environment
+from stack.supervision import SERVERS, Program, configuration
+from telematics.settings import Settings
+
+PASSWORDS = {
+    "timescale_password": SecretStr("time'scale"),
+    "clickhouse_password": SecretStr("click<house"),
+    "clickhouse_reader_password": SecretStr("reader&"),
+    "valkey_password": SecretStr("val key"),
+}
+
+
+@pytest.fixture
+def ground(tmp_path) -> Ground:
+    settings = Settings(
+        _env_file=None, data_dir=tmp_path / "data", programs_dir=tmp_path / "programs", **PASSWORDS
+    )
+    return Ground(settings, Layout.of(settings), own_account(), "0123456789abcdef")
+
+
+def properties(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def test_kafka_listens_on_the_loopback_and_survives_a_small_heap(ground):
+    found = properties(Kafka(ground).properties())
+    assert found["listeners"] == "PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093"
+    assert found["log.dirs"] == str(ground.settings.data / "kafka/logs")
+    assert int(found["log.cleaner.dedupe.buffer.size"]) < 192 * 2**20 / 2
+    assert found["auto.create.topics.enable"] == "false"
+
+
+def test_postgresql_wants_passwords_and_keeps_what_it_commits(ground):
+    files = Timescale(ground).configuration()
+    assert "synchronous_commit = on" in files["postgresql.conf"]
+    assert "max_locks_per_transaction = 256" in files["postgresql.conf"]
+    assert "jit = off" in files["postgresql.conf"]
+    assert "cluster_name = 'piston-0123456789abcdef'" in files["postgresql.conf"]
+    rules = [line.split() for line in files["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
+    assert {rule[-1] for rule in rules if rule[0] == "host"} == {"reject", "scram-sha-256"}
+    assert "trust" not in files["pg_hba.conf"]
+
+
+def test_clickhouse_users_have_only_what_they_need(ground):
+    users = ElementTree.fromstring(ClickHouse(ground).configuration("key")["users.xml"]).find("users")
+    grants = {user.tag: [query.text for query in user.iter("query")] for user in users}
+    assert grants["piston_reader"] == ["GRANT SELECT ON analytics.*"]
+    assert all("FILE" not in grant for rights in grants.values() for grant in rights)
+    assert all(
+        query.startswith(("GRANT SYSTEM LISTEN", "GRANT SELECT ON system.numbers"))
+        for query in grants["default"]
+    )
+    assert {user.find("networks/ip").text for user in users} == {"::1", "127.0.0.0/8"}
+
+
+def test_the_quota_of_the_engines_user_is_what_its_session_runs(ground):
+    users = ElementTree.fromstring(ClickHouse(ground).configuration("key")["users.xml"])
+    assert users.find("quotas/engine/interval/queries").text == str(len(clickhouse_node.STATEMENTS))
+    assert users.find("users/default/quota").text == "engine"
+
+
+def test_clickhouse_inserts_are_answered_when_written(ground):
+    users = ElementTree.fromstring(ClickHouse(ground).configuration("key")["users.xml"])
+    assert users.find("profiles/owner/async_insert").text == "0"
+    assert users.find("profiles/reader/max_execution_time").text == "30"
+
+
+def test_no_password_stands_in_a_configuration(ground):
+    texts = [
+        Kafka(ground).properties(),
+        *Timescale(ground).configuration().values(),
+        *ClickHouse(ground).configuration("stop-key-in-plain").values(),
+        Valkey(ground).configuration(),
+        configuration(ground.layout, programs_of(ground.layout)),
+    ]
+    for secret in [value.get_secret_value() for value in PASSWORDS.values()] + ["stop-key-in-plain"]:
+        assert not [text for text in texts if secret in text]
+
+
+def test_valkey_keeps_what_it_is_told(ground):
+    lines = Valkey(ground).configuration().splitlines()
+    assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "bind 127.0.0.1"} <= set(
+        lines
+    )
+
+
+def test_the_supervisor_runs_servers_on_a_leash(ground):
+    program = Program(
+        name="tool",
+        group=SERVERS,
+        command=("/opt/a b/tool", "50%"),
+        environment=(("RATE", "5%"),),
+        stop_signal="INT",
+    )
+    words = program.full_command(ground.layout)
+    assert words[:2] == ["/bin/sh", "-c"]
+    assert "--pdeathsig=INT" in words
+    assert words[-2:] == ["/opt/a b/tool", "50%"]
+    section = program.section(ground.layout)
+    assert "'/opt/a b/tool' 50%%" in section
+    assert 'environment=RATE="5%%"' in section
+    assert "stopsignal=INT" in section
+
+
+def test_services_wait_to_be_started_and_servers_have_their_own_group(ground):
+    text = configuration(ground.layout, programs_of(ground.layout))
+    assert "[group:services]\nprograms=sink,live,gateway,api,dagster" in text
+    assert "autostart=true" not in text
+
+
+def test_a_service_gets_every_setting_explicitly(ground, monkeypatch):
+    monkeypatch.setenv("PISTON_SOMETHING_OLD", "1")
+    environment = environment_of(ground.settings)
+    assert "PISTON_SOMETHING_OLD" not in environment
+    assert environment["PISTON_DATA_DIR"] == str(ground.settings.data)
+    assert environment["PISTON_VALKEY_PASSWORD"] == "val key"
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert Settings(_env_file=None) == ground.settings
+
+
+def test_a_changed_setting_is_noticed_and_a_changed_shell_is_not(ground, monkeypatch):
+    ground.layout.run.mkdir(parents=True)
+    assert write_environment(ground.settings, ground.layout)
+    monkeypatch.setenv("SOME_SHELL_VARIABLE", "2")
+    assert not write_environment(ground.settings, ground.layout)
+    assert json.loads((ground.layout.run / "services.json").read_text())["SOME_SHELL_VARIABLE"] == "2"
+    assert write_environment(ground.settings.model_copy(update={"api_port": 8001}), ground.layout)
+
+
+def test_configuration_files_are_closed_to_others(tmp_path):
+    own = own_account()
+    path = tmp_path / "secret.conf"
+    assert write_private(path, "first", own.uid, own.gid)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not write_private(path, "first", own.uid, own.gid)
+    assert write_private(path, "second", own.uid, own.gid)
+    make_private(tmp_path / "closed", own.uid, own.gid)
+    assert (tmp_path / "closed").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_identity_is_made_once(tmp_path):
+    layout = Layout(tmp_path, tmp_path / "data")
+    first = layout.identity()
+    assert len(first) == 16
+    assert layout.identity() == first
+    assert Layout(tmp_path, tmp_path / "other").identity() != first
+
+
+def test_sockets_have_a_path_that_the_kernel_can_hold(tmp_path):
+    deep = Path(f"{tmp_path}/{'a' * 60}/{'b' * 60}")
+    for data in (tmp_path, deep):
+        folder = Layout(tmp_path, data).sockets("timescale")
+        assert len(os.fsencode(folder / ".s.PGSQL.65535.lock")) <= 107
