@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from orchestration.partitions import DAY, DAYS
+from orchestration.partitions import DAY
 from orchestration.retention import RETENTION
 
 DAILY_ASSETS: Final = dg.AssetSelection.all() - dg.AssetSelection.assets(RETENTION)
@@ -22,14 +22,12 @@ CAUSE_TAG: Final = "piston/cause"
 
 daily_job = dg.define_asset_job(
     "daily_job",
-    selection=DAILY_ASSETS,
-    partitions_def=DAYS,
+    selection=DAILY_ASSETS | dg.AssetSelection.all_asset_checks(),
     description="All daily assets with all checks: each complete day once.",
 )
 refresh_job = dg.define_asset_job(
     "refresh_job",
     selection=DAILY_ASSETS.without_checks(),
-    partitions_def=DAYS,
     description=(
         "All daily assets without checks: today, late days and ranges of history. Dagster stores a check's "
         "outcome for each of a run's days, which a year of days need not have; run checks_job after it."
@@ -38,7 +36,6 @@ refresh_job = dg.define_asset_job(
 checks_job = dg.define_asset_job(
     "checks_job",
     selection=dg.AssetSelection.all_asset_checks(),
-    partitions_def=DAYS,
     description="All checks on what is there.",
 )
 hot_retention_job = dg.define_asset_job(
