@@ -1,0 +1,124 @@
+"""The sender's ledger against the stores, in both directions.
+
+- *missing*: acknowledged, but in no tier. The promise "an acknowledged record is stored" is broken.
+- *foreign*: in a tier, but not in the ledger. Somebody else used the device's number, or bytes changed.
+- *doubled*: twice within one tier. A merged day that is still hot stands in both tiers as the same row, and
+  that is no doubling.
+- *pending*: sent but not acknowledged, and not stored. No promise was made for them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simulation.device.records import Identities, Ints
+from simulation.replay.ledger import LEDGER_SUFFIX, read_ledger
+from simulation.replay.stored import Stores
+from telematics.errors import NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """One device's ledger against the stores; all numbers are records.
+
+    Attributes:
+        name: of the source.
+        sent: in the ledger, each once.
+        acknowledged: of these.
+        hot: rows in TimescaleDB.
+        warm: rows in ClickHouse.
+        stored: distinct records over both.
+        missing: acknowledged and nowhere stored.
+        foreign: stored and never sent.
+        doubled: rows too many within a tier.
+        pending: sent, neither acknowledged nor stored.
+    """
+
+    name: str
+    sent: int
+    acknowledged: int
+    hot: int
+    warm: int
+    stored: int
+    missing: int
+    foreign: int
+    doubled: int
+    pending: int
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the stores hold just what was acknowledged or at least sent, each record once."""
+        return self.missing == self.foreign == self.doubled == 0
+
+
+def reconcile(
+    name: str, sent: Identities, acknowledged: int, hot: Identities, warm: Identities
+) -> Reconciliation:
+    """Compare one device's records; the first `acknowledged` of `sent` were acknowledged.
+
+    The identities of all four are numbered together, after which every question is one about sets of small
+    integers.
+    """
+    numbers = _numbered(sent, hot, warm)
+    sent_numbers, hot_numbers, warm_numbers = numbers
+    size = max((int(each.max()) + 1 for each in numbers if len(each)), default=0)
+    in_sent = np.bincount(sent_numbers, minlength=size) > 0
+    in_acknowledged = np.bincount(sent_numbers[:acknowledged], minlength=size) > 0
+    in_hot = np.bincount(hot_numbers, minlength=size)
+    in_warm = np.bincount(warm_numbers, minlength=size)
+    in_stores = (in_hot + in_warm) > 0
+    return Reconciliation(
+        name=name,
+        sent=int(in_sent.sum()),
+        acknowledged=int(in_acknowledged.sum()),
+        hot=len(hot),
+        warm=len(warm),
+        stored=int(in_stores.sum()),
+        missing=int((in_acknowledged & ~in_stores).sum()),
+        foreign=int((in_stores & ~in_sent).sum()),
+        doubled=int(np.maximum(in_hot - 1, 0).sum() + np.maximum(in_warm - 1, 0).sum()),
+        pending=int((in_sent & ~in_acknowledged & ~in_stores).sum()),
+    )
+
+
+def _numbered(*parts: Identities) -> list[Ints]:
+    """For each part, a number per entry; equal identities have equal numbers, across parts too."""
+    together = np.concatenate(parts)
+    order = np.lexsort((together["content_hash"], together["event_id"], together["time_ms"]))
+    ordered = together[order]
+    is_new = np.ones(len(ordered), np.bool_)
+    is_new[1:] = (
+        (ordered["time_ms"][1:] != ordered["time_ms"][:-1])
+        | (ordered["event_id"][1:] != ordered["event_id"][:-1])
+        | (ordered["content_hash"][1:] != ordered["content_hash"][:-1])
+    )
+    numbers = np.empty(len(ordered), np.int64)
+    numbers[order] = np.cumsum(is_new) - 1
+    return np.split(numbers, np.cumsum([len(part) for part in parts])[:-1])
+
+
+def verify(folder: Path, stores: Stores) -> Iterator[Reconciliation]:
+    """Compare every ledger of the folder with the stores, one device after the other.
+
+    Raises:
+        NotFoundError: nothing was ever replayed from here.
+        LedgerDamagedError: a ledger cannot be read.
+    """
+    ledgers = sorted(folder.glob(f"*{LEDGER_SUFFIX}"))
+    if not ledgers:
+        message = (
+            f"no ledger in {folder}: nothing was replayed from this data folder; see `piston replay --help`"
+        )
+        raise NotFoundError(message)
+    for path in ledgers:
+        content = read_ledger(path)
+        imei = str(content.pin["imei"])
+        yield reconcile(
+            path.stem,
+            content.identities,
+            content.acknowledged,
+            stores.hot.identities(imei),
+            stores.warm.identities(imei),
+        )
