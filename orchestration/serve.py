@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -128,7 +129,14 @@ def free_port() -> int:
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]], patience_s: float = STOP_S) -> None:
-    """Ask the processes to end, all at once, and kill those that do not in time."""
+    """Ask the processes and all that they started to end, at once, and kill those that do not in time.
+
+    The runs at work are children of the code server. Asked to end, they write down that they were
+    interrupted; left alone, they would go on after the stack is down.
+    """
+    started = [pid for process in processes for pid in descendants(process.pid)]
+    for pid in started:
+        _signal(pid, signal.SIGTERM)
     for process in processes:
         if process.poll() is None:
             process.terminate()
@@ -139,6 +147,49 @@ def stop(processes: Sequence[subprocess.Popen[bytes]], patience_s: float = STOP_
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    while any(is_alive(pid) for pid in started) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    for pid in started:
+        _signal(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they started, as /proc knows them now."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            parent = _parent_of(int(entry.name))
+            if parent is not None:
+                children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for each in found:
+        found.extend(children.get(each, ()))
+    return found[1:]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process exists and is not merely waiting for its parent to notice its end."""
+    stat = _stat_of(pid)
+    return stat is not None and stat[0] != "Z"
+
+
+def _parent_of(pid: int) -> int | None:
+    stat = _stat_of(pid)
+    return None if stat is None else int(stat[1])
+
+
+def _stat_of(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on: the name before them may hold anything (proc(5))."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    if is_alive(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _stop_on_signals() -> list[int]:

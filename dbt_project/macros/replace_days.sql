@@ -20,6 +20,17 @@
   {% set aside = existing_relation.incorporate(
     path={'identifier': existing_relation.identifier ~ '__dbt_new_data_' ~ invocation_id.replace('-', '_')}) %}
 
+  {# what a killed run left behind; an hour is longer than any run #}
+  {% set abandoned %}
+    select name from system.tables
+    where database = '{{ existing_relation.schema }}'
+      and startsWith(name, '{{ existing_relation.identifier }}__dbt_new_data_')
+      and metadata_modification_time < now() - interval 1 hour
+  {% endset %}
+  {% for table in run_query(abandoned).rows %}
+    {% do adapter.drop_relation(existing_relation.incorporate(path={'identifier': table[0]})) %}
+  {% endfor %}
+
   {% call statement('main') %}
     {{ get_create_table_as_sql(False, aside, sql) }}
   {% endcall %}

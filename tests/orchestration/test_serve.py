@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchestration.serve import refuse_taken_port, stop
+from orchestration.serve import descendants, is_alive, refuse_taken_port, stop
 from telematics.errors import ConfigurationError
 
 
@@ -34,3 +34,23 @@ def test_stopping_asks_first_and_kills_what_does_not_listen():
     assert [process.returncode for process in processes] == [-signal.SIGKILL, -signal.SIGTERM]
     for process in processes:
         process.stdout.close()
+
+
+def test_what_the_processes_started_ends_with_them():
+    """A run at work is a child of the code server; here, of a shell."""
+    child = f"{sys.executable} -c 'import time; print(flush=True); time.sleep(60)'"
+    shell = subprocess.Popen(["/bin/sh", "-c", f"{child} & wait"], stdout=subprocess.PIPE)
+    assert shell.stdout is not None
+    shell.stdout.readline()
+    [pid] = descendants(shell.pid)
+    stop([shell], patience_s=5.0)
+    shell.stdout.close()
+    assert not is_alive(pid)
+    assert shell.returncode is not None
+
+
+def test_a_process_that_is_gone_has_no_descendants():
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    assert descendants(ended.pid) == []
+    assert not is_alive(ended.pid)
