@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from telematics.clock import utc_today
 from telematics.settings import current_settings
 
 RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
@@ -43,9 +44,13 @@ def days_of_tags(tags: Mapping[str, str]) -> Days | None:
 
 
 def days_of(context: dg.AssetExecutionContext) -> Days:
-    """The days that an asset's step covers."""
-    window = context.partition_time_window
-    return window.start.date(), window.end.date()
+    """The days that an asset's step covers.
+
+    The run's tags tell them. A run of checks alone has no partitions, even where its assets have: it is about
+    the days of its tags too, or, asked for without any, about today.
+    """
+    today = utc_today()
+    return days_of_tags(context.run.tags) or (today, today + DAY)
 
 
 def ranges_of(days: Iterable[date]) -> list[Days]:
