@@ -113,9 +113,17 @@ def make_private(folder: Path, uid: int, gid: int, mode: int = 0o700) -> None:
     if folder.is_symlink() or (found.st_uid not in (uid, os.geteuid()) and os.geteuid() != 0):
         message = f"{folder} belongs to another user; remove it or set PISTON_DATA_DIR to another folder"
         raise PreflightError(message)
-    if (found.st_uid, found.st_gid) != (uid, gid) and os.geteuid() == 0:
-        os.chown(folder, uid, gid)
+    if found.st_uid != uid and os.geteuid() == 0:
+        _give(folder, uid, gid)
     folder.chmod(mode)
+
+
+def _give(folder: Path, uid: int, gid: int) -> None:
+    """Hand the folder and all in it to the user: PISTON_SERVER_USER or the way to the programs changed."""
+    os.chown(folder, uid, gid)
+    for inside, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            os.lchown(Path(inside) / name, uid, gid)
 
 
 def write_private(path: Path, text: str, uid: int, gid: int, mode: int = 0o600) -> bool:

@@ -31,8 +31,15 @@ def available_memory_bytes(meminfo: str | None = None) -> int:
 
 def port_problem(use: PortUse, title: str) -> str | None:
     """A sentence if the port is taken, None if it is free."""
-    if processes.is_port_free(use.host, use.port):
-        return None
+    try:
+        if processes.is_port_free(use.host, use.port):
+            return None
+    except OSError as error:
+        host_setting = use.setting.removesuffix("_PORT") + "_HOST" if use.is_service else "PISTON_HOST"
+        return (
+            f"{title} cannot listen on {use.host} ({error.strerror}); "
+            f"set {host_setting} to an address of this machine"
+        )
     holder = processes.port_holder(use.port)
     return (
         f"port {use.port}, which {title} needs, is taken by {holder or 'another process'}; "
@@ -68,7 +75,7 @@ def memory_problem(needed: int = MIN_FREE_MEMORY_BYTES, available: int | None = 
         return None
     return (
         f"only {left / 1e9:.1f} GB of memory are available, and the servers need {needed / 1e9:.0f} GB; "
-        "close other programs, or set PISTON_HOST and the PISTON_*_PORT settings to servers elsewhere"
+        "close other programs, or run the servers elsewhere (PISTON_HOST and the PISTON_*_PORT settings)"
     )
 
 

@@ -4,6 +4,7 @@ A process is only ever stopped by an id that we recorded, and only while its com
 the number has not passed to somebody else's process.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -120,14 +121,20 @@ def stop(pid: int, first: signal.Signals = signal.SIGTERM, patience_s: float = 2
 
 
 def is_port_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+    """Whether a server could listen there now.
+
+    Raises:
+        OSError: the host is no address of this machine.
+    """
     with socket.socket() as probe:
         # as servers do: connections that a predecessor left in TIME_WAIT do not count
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
     return True
 
 

@@ -78,7 +78,7 @@ def _server_status(server: Server, state: ProcessState | None) -> ServerStatus:
 def _service_status(service: Service, state: ProcessState | None) -> ServerStatus:
     port = service.port.port if service.port else None
     if state is None or state.pid is None or service.port is None:
-        detail = state.description if state else "the stack is down"
+        detail = "the stack is down" if state is None else "" if state.pid else state.description
         return _status(service.name, SERVICES, state, port, None, detail)
     try:
         return _status(service.name, SERVICES, state, port, True, check_service(service))

@@ -30,10 +30,14 @@ class Service:
 
 def services_of(settings: Settings) -> dict[str, Service]:
     """Every service, in the order of starting."""
+    where = {
+        "gateway": (settings.gateway_port, settings.gateway_host),
+        "api": (settings.api_port, settings.api_host),
+        "dagster": (settings.dagster_port, settings.dagster_host),
+    }
     ports = {
-        "gateway": PortUse(settings.gateway_port, "PISTON_GATEWAY_PORT", settings.gateway_host),
-        "api": PortUse(settings.api_port, "PISTON_API_PORT", settings.api_host),
-        "dagster": PortUse(settings.dagster_port, "PISTON_DAGSTER_PORT", settings.dagster_host),
+        name: PortUse(port, f"PISTON_{name.upper()}_PORT", host, is_service=True)
+        for name, (port, host) in where.items()
     }
     return {name: Service(name, ports.get(name)) for name in ORDER}
 

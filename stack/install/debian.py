@@ -22,7 +22,8 @@ SUITE = "trixie"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ADVICE = "check that `apt-get update` works on this machine"
 _ELSEWHERE = (
-    "install the servers yourself and point PISTON_HOST, PISTON_TIMESCALE_PORT and PISTON_VALKEY_PORT at them"
+    "run the servers elsewhere, name them by PISTON_HOST and the PISTON_*_PORT settings, and start Piston's "
+    "services without `piston up`"
 )
 
 _APT_CONF = """\
@@ -84,7 +85,7 @@ class DebianArchive:
         plan = self._apt(["-s", "install", package], f"resolving {package}")
         wanted = sorted({name for name in re.findall(r"^Inst (\S+)", plan, re.MULTILINE) if is_wanted(name)})
         folder = self._root / "debs" / package
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._apt(["-q=2", "download", *wanted], f"fetching {package}", folder)
         for archive in sorted(folder.glob("*.deb")):
             run_tool(
@@ -107,7 +108,7 @@ class DebianArchive:
                 )
                 raise InstallError(message)
             for folder in ("lists/partial", "cache/archives/partial", "state", "log", "none"):
-                (self._root / folder).mkdir(parents=True)
+                (self._root / folder).mkdir(parents=True, exist_ok=True)  # an earlier try may have failed
             (self._root / "state" / "status").touch()
             (self._root / "sources.list").write_text(self._sources())
             architecture = self._tool(["dpkg", "--print-architecture"], "asking for the architecture").strip()

@@ -20,6 +20,8 @@ class PortUse:
     port: int
     setting: str
     host: str
+    is_service: bool = False
+    """Services have a host setting each; the servers share PISTON_HOST."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ import redis
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from migrations.apply import upgrade
 from stack import control
 from stack.errors import PreflightError, StartError
 from stack.layout import Layout
-from stack.processes import family, is_alive, read_pid, wait_gone
+from stack.processes import command_line, family, is_alive, read_pid, wait_gone
 from stack.report import ServerStatus
 from stack.services import environment_of
 from stack.supervision import SERVERS
@@ -289,6 +290,22 @@ def test_doctor_finds_nothing_to_fail_on_a_running_stack(own):
     assert {findings[name]["level"] for name in ("Kafka", "TimescaleDB", "ClickHouse", "Valkey")} == {"ok"}
     failed = [one["name"] for one in findings.values() if one["level"] == "fail"]
     assert all(name.startswith("schema") for name in failed)  # this stack never had one
+
+
+def test_a_killed_service_comes_back_and_a_stopped_one_is_no_fault(own):
+    upgrade(own)
+    control.start_services(own, ["sink"])
+    first = sink_of(own).pid
+    assert "sink" in command_line(first)
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: sink_of(own).state == "RUNNING" and sink_of(own).pid != first)
+    control.stop_services(own, ["sink"])
+    assert sink_of(own).pid is None
+    assert not sink_of(own).is_wrong
+
+
+def sink_of(settings: Settings) -> ServerStatus:
+    return next(one for one in control.status(settings) if one.name == "sink")
 
 
 def test_a_service_needs_a_running_stack_and_a_known_name(own):

@@ -79,6 +79,12 @@ def test_a_taken_port_is_one_sentence_with_holder_and_setting():
     assert port_problem(use, "Kafka") is None
 
 
+def test_a_host_of_another_machine_is_one_sentence_with_the_setting():
+    assert "PISTON_HOST" in port_problem(PortUse(19_092, "PISTON_KAFKA_PORT", "192.0.2.1"), "Kafka")
+    use = PortUse(8_000, "PISTON_API_PORT", "192.0.2.1", is_service=True)
+    assert "PISTON_API_HOST" in port_problem(use, "api")
+
+
 def test_two_settings_with_one_port_are_named():
     uses = [PortUse(7, "PISTON_A_PORT", "127.0.0.1"), PortUse(8, "PISTON_B_PORT", "127.0.0.1")]
     assert duplicate_problem(uses) is None

@@ -119,7 +119,7 @@ def test_debian_sources_are_those_of_the_machine():
 
 
 def test_a_machine_without_debian_sources_is_told_what_to_do():
-    with pytest.raises(InstallError, match="PISTON_TIMESCALE_PORT"):
+    with pytest.raises(InstallError, match="PISTON_HOST"):
         parse_sources("http://archive.example/ubuntu/ noble\n")
 
 

@@ -17,7 +17,7 @@ from stack.servers.valkey import Valkey
 from stack.supervision import SERVERS, Program, Supervisor
 from telematics.settings import Settings
 
-SLEEPER = Program(name="sleeper", group=SERVERS, command=("/bin/sleep", "600.25"))
+SLEEPER = Program(name="sleeper", group=SERVERS, command=("/bin/sleep", "600.25"), stop_patience_s=5)
 
 
 @pytest.fixture
@@ -65,6 +65,8 @@ def test_a_killed_program_comes_back_and_its_record_follows(supervisor, layout):
 def test_starting_and_stopping_twice_is_no_error(supervisor):
     for _ in range(2):
         supervisor.start_program(SERVERS, "sleeper")
+    # a signal between supervisord's fork and exec is lost, and the stop would wait for its patience
+    assert eventually(lambda: command_line(pid_of(supervisor))[:1] == ["/bin/sleep"])
     for _ in range(2):
         supervisor.stop_program(SERVERS, "sleeper")
 
