@@ -33,7 +33,7 @@ Port = Annotated[int | None, typer.Option(help="The device port; default PISTON_
 Register = Annotated[bool, typer.Option(help="Register the devices first.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
-_REPORT_EVERY_S = 2.0
+_REPORT_EVERY_S = 2.0 if sys.stderr.isatty() else 10.0
 
 
 class StoresDifferError(PistonError):
@@ -98,14 +98,16 @@ def generated(
 @replay.command()
 def verify(as_json: AsJson = False) -> None:
     """Compare every ledger with the stores, in both directions; ends with 1 where they differ."""
+    from simulation.replay.reconciliation import find_ledgers
     from simulation.replay.reconciliation import verify as verify_ledgers
     from simulation.replay.run import state_folder
     from simulation.replay.stored import Stores
 
     settings = load_settings()
+    ledgers = find_ledgers(state_folder(settings))
     with Stores.open(settings) as stores:
         found = []
-        for each in verify_ledgers(state_folder(settings), stores):
+        for each in verify_ledgers(ledgers, stores):
             found.append(each)
             if not as_json:
                 verdict = "equal" if each.is_equal else "DIFFERS"

@@ -34,6 +34,8 @@ _HEAD: Final = (
 
 _VARIABLE_COUNT_BYTES: Final = 2
 _HASH_SEED: Final = 0
+_MOST_COLUMNS: Final = 62
+"""Which elements a record has is kept as the bits of one int64."""
 
 
 class ColumnError(PistonError):
@@ -135,6 +137,10 @@ def _identities(columns: RecordColumns, bodies: bytes, starts: Ints) -> Identiti
 
 def _check(columns: RecordColumns) -> None:
     """Refuse what would wrap around: numpy assigns out-of-range numbers modulo the width."""
+    ids = [column.id for column in columns.io]
+    if len(set(ids)) < len(ids) or len(ids) > _MOST_COLUMNS or not all(0 <= each < 2**16 for each in ids):
+        message = f"IO columns have different ids of 16 bits, and are {_MOST_COLUMNS} at most: {ids}"
+        raise ColumnError(message)
     if not len(columns):
         return
     for name, wire_type in _HEAD:

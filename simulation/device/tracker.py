@@ -46,8 +46,8 @@ class LinkPolicy:
         longest_retry_s: the longest pause.
         arrival_patience_s: gives up when no connection was ever made for this long: a wrong port.
         patience_s: gives up when nothing was acknowledged for this long: a gateway that is gone for good.
-        login_patience_s: gives up when logins were refused for this long. A gateway may learn of a device
-            that was registered a moment ago only at its next look.
+        login_patience_s: gives up when logins were refused for this long, one after the other. A gateway
+            may learn of a device that was registered a moment ago only at its next look.
     """
 
     acknowledgement_timeout_s: float = 5.0
@@ -181,11 +181,12 @@ class Tracker:
         self._good_at = self._clock()
         while True:
             try:
+                if self._link is not None and self._link.is_gone:
+                    # left between two packets: no failed attempt, so no pause before the next
+                    self.counters.losses += 1
+                    await self._drop()
                 async with asyncio.timeout(self._policy.acknowledgement_timeout_s):
                     link = self._link or await self._log_in()
-                if link.is_gone:
-                    await self._drop()
-                    continue
                 self.counters.resends += sent_before
                 sent_before = True
                 async with asyncio.timeout(self._policy.acknowledgement_timeout_s):
@@ -196,6 +197,7 @@ class Tracker:
                 continue
             except (_LinkLostError, OSError):  # TimeoutError is an OSError
                 self.counters.losses += self._link is not None
+                self._refused_since = None
                 await self._drop()
                 await self._pause()
                 continue
@@ -232,6 +234,7 @@ class Tracker:
 
     async def _pause_refused(self) -> None:
         now = self._clock()
+        self._good_at = now  # a refusal is an answer: the gateway is there
         if self._refused_since is None:
             self._refused_since = now
         if now - self._refused_since >= self._policy.login_patience_s:
@@ -246,7 +249,7 @@ class Tracker:
         """Wait before the next attempt, longer each time, a little apart from other trackers."""
         patience_s = self._policy.patience_s if self._was_connected else self._policy.arrival_patience_s
         away_s = self._clock() - self._good_at
-        if away_s >= patience_s and self._refused_since is None:
+        if away_s >= patience_s:
             message = (
                 f"the gateway at {self._host}:{self._port} has acknowledged nothing for {away_s:.0f} s; is "
                 f"it running (`piston status`, PISTON_GATEWAY_PORT)? Start again later: what was "

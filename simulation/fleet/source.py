@@ -1,7 +1,7 @@
 """One generated car as a source of encoded records, and a fleet of them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -59,7 +59,7 @@ class GeneratedSource:
         """Records of all days."""
         return sum(record_count(self._car, plan) for plan in self._plans())
 
-    def blocks(self, skip: int) -> Iterator[RecordBlock]:
+    def blocks(self, skip: int) -> Generator[RecordBlock, None, None]:
         """The records behind the first `skip`, at most a day to a block."""
         behind, driven_m = 0, 0.0
         for plan in self._plans():

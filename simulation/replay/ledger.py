@@ -78,6 +78,8 @@ def read_ledger(path: Path) -> LedgerContent:
     Raises:
         LedgerDamagedError: the files contradict each other, or the beginning is not a ledger's.
     """
+    # first, so that reading beside a running replay never finds more acknowledged than entered
+    acknowledged = _read_acknowledged(path.with_suffix(ACKNOWLEDGED_SUFFIX))
     content = path.read_bytes()
     pin, place = _read_pin(path, content)
     chunks: list[Identities] = []
@@ -94,7 +96,6 @@ def read_ledger(path: Path) -> LedgerContent:
         else:
             break
         place = end
-    acknowledged = _read_acknowledged(path.with_suffix(ACKNOWLEDGED_SUFFIX))
     if acknowledged > count:
         message = (
             f"{path}: {acknowledged} records were acknowledged but only {count} are in the ledger; the file "
@@ -192,6 +193,12 @@ class Ledger:
         Raises:
             LedgerMismatchError: an earlier run saw more of them.
         """
+        if self.acknowledged < self.recorded:
+            message = (
+                f"{self._path}: {self.recorded} records were entered but the source ended after "
+                f"{self.acknowledged}; use another data folder, or the version that began this replay"
+            )
+            raise LedgerMismatchError(message)
         if not self.is_whole:
             self._append(_DONE, 0, self.recorded, b"")
             self.is_whole = True

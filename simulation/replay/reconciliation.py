@@ -7,7 +7,7 @@
 - *pending*: sent but not acknowledged, and not stored. No promise was made for them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,12 +99,11 @@ def _numbered(*parts: Identities) -> list[Ints]:
     return np.split(numbers, np.cumsum([len(part) for part in parts])[:-1])
 
 
-def verify(folder: Path, stores: Stores) -> Iterator[Reconciliation]:
-    """Compare every ledger of the folder with the stores, one device after the other.
+def find_ledgers(folder: Path) -> list[Path]:
+    """The ledgers of a folder, by name.
 
     Raises:
         NotFoundError: nothing was ever replayed from here.
-        LedgerDamagedError: a ledger cannot be read.
     """
     ledgers = sorted(folder.glob(f"*{LEDGER_SUFFIX}"))
     if not ledgers:
@@ -112,6 +111,15 @@ def verify(folder: Path, stores: Stores) -> Iterator[Reconciliation]:
             f"no ledger in {folder}: nothing was replayed from this data folder; see `piston replay --help`"
         )
         raise NotFoundError(message)
+    return ledgers
+
+
+def verify(ledgers: Sequence[Path], stores: Stores) -> Iterator[Reconciliation]:
+    """Compare ledgers with the stores, one device after the other.
+
+    Raises:
+        LedgerDamagedError: a ledger cannot be read.
+    """
     for path in ledgers:
         content = read_ledger(path)
         imei = str(content.pin["imei"])

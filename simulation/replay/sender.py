@@ -8,7 +8,8 @@ ahead, so that parsing never keeps another device's acknowledgement waiting.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,12 +135,13 @@ async def _send(
                 counters=totals.delivery,
             )
             try:
-                async for block in _ahead(source.blocks(ledger.acknowledged)):
-                    entered = ledger.recorded
-                    await asyncio.to_thread(ledger.record, ledger.acknowledged, block.identities)
-                    totals.entered += ledger.recorded - entered
-                    schedule = schedule or await start.join(int(block.times_ms[0]))
-                    await _deliver(block, ledger, tracker, schedule)
+                async with aclosing(_ahead(source.blocks(ledger.acknowledged))) as blocks:
+                    async for block in blocks:
+                        entered = ledger.recorded
+                        await asyncio.to_thread(ledger.record, ledger.acknowledged, block.identities)
+                        totals.entered += ledger.recorded - entered
+                        schedule = schedule or await start.join(int(block.times_ms[0]))
+                        await _deliver(block, ledger, tracker, schedule)
                 ledger.finish()
             finally:
                 await tracker.disconnect()
@@ -165,14 +167,16 @@ async def _deliver(block: RecordBlock, ledger: Ledger, tracker: Tracker, schedul
         sent += packet.count
 
 
-async def _ahead(blocks: Iterator[RecordBlock]) -> AsyncIterator[RecordBlock]:
+async def _ahead(blocks: Generator[RecordBlock, None, None]) -> AsyncGenerator[RecordBlock, None]:
     """The blocks, the next one being made in a thread while the present one is sent."""
     coming = asyncio.create_task(asyncio.to_thread(next, blocks, None))
     try:
-        while (block := await coming) is not None:
+        # shielded: a thread cannot be stopped, and a generator that runs cannot be closed
+        while (block := await asyncio.shield(coming)) is not None:
             coming = asyncio.create_task(asyncio.to_thread(next, blocks, None))
             yield block
     finally:
-        if not coming.done():
-            # the thread cannot be stopped; its block is dropped when it comes
-            await asyncio.wait([coming])
+        await asyncio.wait([coming])
+        if not coming.cancelled():
+            coming.exception()  # raised above already, or of a block that nobody waits for any more
+        blocks.close()

@@ -1,7 +1,7 @@
 """What a replay sends for one device, wherever it comes from."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Protocol
 
 from ingest.registry.models import NewDevice
@@ -26,7 +26,7 @@ class RecordSource(Protocol):
     def count(self) -> int:
         """Records in all."""
 
-    def blocks(self, skip: int) -> Iterator[RecordBlock]:
+    def blocks(self, skip: int) -> Generator[RecordBlock, None, None]:
         """The records behind the first `skip`, in order, in blocks that are small enough for memory."""
 
     def left_out(self) -> Counter[str]:

@@ -57,8 +57,11 @@ _TRIP_START, _TRIP_STOP = 1, 0
 MAX_STEP_MS: Final = 60_000
 """A step longer than this is a recorder's stall, not a drive at a known speed: no distance is counted."""
 _DEGREE_UNITS: Final = 10_000_000
+_FASTEST_KPH: Final = 1_000
+"""Above, or below zero, a recording is damaged: distance is counted from speed."""
 _SATELLITES: Final = 4
 """Synthetic: the fewest that give a position in space."""
+_EXACT: Final = 2.0**53
 _MS_PER_HOUR: Final = 3_600_000
 _METRES_PER_KM: Final = 1000
 _FULL_CIRCLE: Final = 360
@@ -132,14 +135,16 @@ class VedMapper:
         """The rows as records.
 
         Raises:
-            RecordingError: a row has no time, or a speed below zero.
+            RecordingError: a row has no time, or a speed that no car has.
         """
         trip_of_row = np.repeat(np.arange(len(rows.starts)), np.diff([*rows.starts, rows.row_count]))
         since_start_ms = _whole(rows, _TIMESTAMP)
         start_ms = np.array([trip.start_ms for trip in rows.trips], np.int64)[trip_of_row]
         speed_kph = _known_speed(rows.values[_SPEED], trip_of_row)
-        if (speed_kph < 0).any():
-            message = f"{rows.trips[0].name} … {rows.trips[-1].name}: a speed below zero"
+        if not ((speed_kph >= 0) & (speed_kph <= _FASTEST_KPH)).all():
+            message = (
+                f"{rows.trips[0].name} … {rows.trips[-1].name}: a speed outside 0 to {_FASTEST_KPH} km/h"
+            )
             raise RecordingError(message)
         latitude, longitude = rows.values[_LATITUDE], rows.values[_LONGITUDE]
         has_fix = np.isfinite(latitude) & np.isfinite(longitude)
@@ -198,7 +203,8 @@ def _whole(rows: TripRows, name: str) -> Ints:
 
 
 def _rounded(values: Floats) -> Ints:
-    return np.rint(values).astype(np.int64)
+    # what no field can hold stays so, and inside what an integer can
+    return np.rint(np.clip(values, -_EXACT, _EXACT)).astype(np.int64)
 
 
 def _known_speed(speed_kph: Floats, trip_of_row: Ints) -> Floats:

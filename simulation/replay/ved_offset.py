@@ -45,13 +45,12 @@ def kept_offset(folder: Path, recordings: Sequence[Recording], today: date) -> i
     path = folder / OFFSET_FILE
     if path.exists():
         try:
-            kept = json.loads(path.read_text())["offset_days"]
+            return int(json.loads(path.read_text())["offset_days"])
         except (ValueError, KeyError, TypeError) as error:
             message = (
                 f"{path} does not hold the replay's offset; remove it together with the ledgers beside it"
             )
             raise ConfigurationError(message) from error
-        return int(kept)
     offset = days_to(last_day(recordings), today)
     folder.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")

@@ -231,7 +231,7 @@ def _describe(name: str, content: bytes, place: int) -> Trip:
     try:
         start_ms = day_num_ms(float(content[first : content.index(b",", first)]))
         end_ms = start_ms + round(float(content[last:].split(b",", 4)[3]))
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         message = f"{name}: rows must begin with DayNum, VehId, Trip, Timestamp(ms)"
         raise RecordingError(message) from error
     return Trip(name, start_ms, end_ms, row_count, place, len(content))

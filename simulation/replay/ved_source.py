@@ -1,7 +1,7 @@
 """One recorded vehicle as a source of encoded records."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -60,7 +60,7 @@ class VedSource:
         """Rows of the recording."""
         return self._open().row_count
 
-    def blocks(self, skip: int) -> Iterator[RecordBlock]:
+    def blocks(self, skip: int) -> Generator[RecordBlock, None, None]:
         """The rows behind the first `skip` as records, whole trips to a block.
 
         Raises:
