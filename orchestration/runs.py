@@ -28,8 +28,6 @@ from telematics.settings import current_settings
 LAUNCHER_TAG: Final = "piston/launcher"
 """Run tag: host and process id of the process that executes the run itself."""
 
-_QUIET_CONSOLE: Final = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
-
 _LOCATION_TAGS: Final = {".dagster/repository": "__repository__@orchestration.definitions"}
 
 
@@ -60,9 +58,7 @@ def execute(job_name: str, first: date, until: date) -> Iterator[str]:
         close_orphans(instance)
         job = defs.resolve_job_def(job_name)
         launcher = {LAUNCHER_TAG: f"{socket.gethostname()}:{os.getpid()}", CAUSE_TAG: "command line"}
-        run = instance.create_run_for_job(
-            job, tags={**tags, **launcher, **_LOCATION_TAGS}, run_config=_QUIET_CONSOLE
-        )
+        run = instance.create_run_for_job(job, tags={**tags, **launcher, **_LOCATION_TAGS})
         yield f"run {run.run_id}: {job_name}, {(until - first).days} days from {first}"
         yield from _lines(execute_run_iterator(InMemoryJob(job), run, instance))
         finished = instance.get_run_by_id(run.run_id)

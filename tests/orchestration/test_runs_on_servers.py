@@ -1,0 +1,191 @@
+"""Whole runs against the real servers, on days and vehicles that no other test uses."""
+
+import json
+import os
+import subprocess
+import uuid
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+import redis
+
+from orchestration.checks import CHECKS
+from orchestration.dbt_assets import day_flags
+from orchestration.dbt_manifest import DBT, PROJECT
+from orchestration.home import environment_of, home_of
+from orchestration.late_days import late_days_sensor
+from orchestration.launch import materialize_range
+from orchestration.loads import SOURCES, analytics_telemetry
+from orchestration.partitions import days_of_tags, range_tags
+from telematics import names
+from telematics.errors import ConfigurationError
+from telematics.settings import Settings
+from warehouse.clients import clickhouse, timescale
+from warehouse.day_load import load_days
+
+pytestmark = pytest.mark.integration
+
+FIRST, UNTIL = date(2025, 1, 2), date(2025, 1, 4)
+"""Right after the first partition, where the late sensor looks first."""
+CHECKED = date(2025, 1, 8)
+VIN, IMEI = "WHRCH000000000001", "353000000000001"
+ROWS_A_DAY = 61
+
+
+def write_day(settings: Settings, day: date) -> None:
+    """A drive of ten minutes at 36 mph, written the way the sink writes."""
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    with timescale(settings) as connection, connection.transaction():
+        connection.execute(
+            "insert into vehicles (vin, origin) values (%s, 'simulated') on conflict do nothing", [VIN]
+        )
+        connection.execute("insert into devices (imei) values (%s) on conflict do nothing", [IMEI])
+        connection.execute(
+            "insert into device_installations (imei, vin) select %s, %s "
+            "where not exists (select from device_installations where imei = %s)",
+            [IMEI, VIN, IMEI],
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "insert into telemetry (time, device_id, vin, speed_mph, ignition, odometer, odometer_can_m, "
+                "odometer_source, event_id, received_at, content_hash, stream_position) "
+                "values (%s, %s, %s, 36, true, %s, %s, 'can', 0, %s, %s, %s)",
+                [
+                    (moment, IMEI, VIN, 100 + n / 10, 160_934 + n * 161, moment, n, n)
+                    for n in range(ROWS_A_DAY)
+                    for moment in [noon + timedelta(seconds=10 * n)]
+                ],
+            )
+        connection.execute(
+            "insert into hot_days (day, version, row_count, last_written_at) values (%s, 1, %s, now()) "
+            "on conflict (day) do update set version = hot_days.version + 1",
+            [day, ROWS_A_DAY],
+        )
+
+
+@pytest.fixture(scope="module")
+def ranged_run(stack: Settings) -> tuple[list[str], float]:
+    """Two days, materialised in one run; the lines that it said and its seconds."""
+    for day in (FIRST, FIRST + timedelta(1)):
+        write_day(stack, day)
+    lines: list[str] = []
+    return lines, materialize_range(stack, FIRST, UNTIL, progress=lines.append)
+
+
+@pytest.fixture
+def instance(stack: Settings, monkeypatch: pytest.MonkeyPatch) -> dg.DagsterInstance:
+    """The instance that the runs are recorded in."""
+    monkeypatch.setenv("PISTON_TIMESCALE_PASSWORD", stack.timescale_password.get_secret_value())
+    return dg.DagsterInstance.from_config(str(home_of(stack)))
+
+
+def test_a_range_is_one_recorded_run_that_reaches_every_store(
+    stack: Settings, ranged_run: tuple[list[str], float], instance: dg.DagsterInstance
+):
+    lines, seconds = ranged_run
+    assert seconds > 0
+    assert "2 days from 2025-01-02" in lines[0]
+    assert [line for line in lines if "analytics/vehicle_analytics" in line]
+    with instance:
+        [run] = [run for run in instance.get_runs() if days_of_tags(run.tags) == (FIRST, UNTIL)]
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        for key in ("analytics/telemetry", "analytics/vehicle_analytics", "public/telemetry_hourly"):
+            done = instance.get_materialized_partitions(dg.AssetKey.from_user_string(key))
+            assert {"2025-01-02", "2025-01-03"} <= done, key
+    with clickhouse(stack) as warm:
+        assert warm.query(
+            "select date, trip_count, round(distance_m, 3), avg_speed from analytics.vehicle_analytics "
+            "where vin = {vin:String} order by date",
+            parameters={"vin": VIN},
+        ).result_rows == [(day, 1, 9656.064, 36.0) for day in (FIRST, FIRST + timedelta(1))]
+    with timescale(stack) as hot:
+        hours = hot.execute(
+            "select data_points, round(miles_driven::numeric, 3) from telemetry_hourly where device_id = %s",
+            [IMEI],
+        ).fetchall()
+    assert [(points, float(miles)) for points, miles in hours] == [(61, 6.0), (61, 6.0)]
+    with redis.Redis.from_url(stack.valkey_url()) as live:
+        assert json.loads(live.get(names.scores_key(VIN)))["odometer"]["source"] == "can"
+
+
+def test_days_that_left_the_hot_tier_keep_their_hours(
+    stack: Settings, ranged_run: tuple[list[str], float], tmp_path
+):
+    """The trap: rebuilt from the few late rows that are hot, a dropped day's hours would shrink to them."""
+    with timescale(stack) as hot:
+        hot.execute(
+            "delete from telemetry where device_id = %s and time between %s and %s",
+            [IMEI, datetime(2025, 1, 2, 12, 5, tzinfo=UTC), datetime(2025, 1, 2, 13, tzinfo=UTC)],
+        )
+        hot.execute("update day_loads set hot_dropped_at = now() where day = %s", [FIRST])
+    command = [
+        str(DBT), "run", "--target", "timescale", "--project-dir", str(PROJECT),
+        "--profiles-dir", str(PROJECT), "--target-path", str(tmp_path), "--log-path", str(tmp_path),
+        *day_flags(FIRST, UNTIL),
+    ]  # fmt: skip
+    subprocess.run(
+        command, env=environment_of(stack, os.environ), check=True, cwd=PROJECT, stdout=subprocess.DEVNULL
+    )
+    with timescale(stack) as hot:
+        hours = hot.execute(
+            "select data_points from telemetry_hourly where device_id = %s", [IMEI]
+        ).fetchall()
+    assert hours == [(61,), (61,)]
+
+
+def test_a_day_written_again_is_asked_for_and_a_day_never_loaded_is_not(
+    stack: Settings, ranged_run: tuple[list[str], float], instance: dg.DagsterInstance
+):
+    late, never_loaded = FIRST + timedelta(1), date(2025, 1, 6)
+    with timescale(stack) as hot:
+        hot.execute("update hot_days set version = version + 1 where day = %s", [late])
+        hot.execute("insert into hot_days values (%s, 1, 1, now()) on conflict do nothing", [never_loaded])
+    with instance, dg.build_sensor_context(instance=instance, resources={"settings": stack}) as context:
+        requests = late_days_sensor.evaluate_tick(context).run_requests
+    asked = [days_of_tags(request.tags) for request in requests]
+    assert any(first <= late < until for first, until in asked)
+    assert not any(first <= never_loaded < until for first, until in asked)
+
+
+def test_the_blocking_checks_fail_on_a_planted_fault(stack: Settings):
+    """A row of the day twice in ClickHouse: identity is broken, and with it the agreement of the tiers."""
+    write_day(stack, CHECKED)
+    load_days(stack, CHECKED, CHECKED + timedelta(1), str(uuid.uuid4()))
+    assert _failed_checks(stack) == set()
+    with clickhouse(stack) as warm:
+        warm.command(
+            "insert into analytics.telemetry select * from analytics.telemetry "
+            f"where vin = '{VIN}' and toDate(time) = '{CHECKED}' limit 1"
+        )
+    try:
+        assert _failed_checks(stack) == {"parity", "unique_identity"}
+    finally:
+        with clickhouse(stack) as warm:
+            warm.command(f"alter table analytics.telemetry drop partition {CHECKED:%Y%m%d}")
+
+
+def _failed_checks(settings: Settings) -> set[str]:
+    """The blocking checks that fail for the day."""
+    blocking = [
+        check for check in CHECKS if check.get_spec_for_check_key(next(iter(check.check_keys))).blocking
+    ]
+    job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks(*blocking))
+    location = dg.Definitions(
+        assets=[*SOURCES, analytics_telemetry],
+        asset_checks=CHECKS,
+        jobs=[job],
+        resources={"settings": settings},
+    )
+    result = location.resolve_job_def("checks").execute_in_process(
+        tags=range_tags(CHECKED, CHECKED + timedelta(1)), raise_on_error=False
+    )
+    evaluations = result.get_asset_check_evaluations()
+    assert {each.check_name for each in evaluations} == {"parity", "unique_identity"}
+    assert all(each.blocking for each in evaluations)
+    return {each.check_name for each in evaluations if not each.passed}
+
+
+def test_days_outside_the_partitions_are_refused_with_a_sentence(stack: Settings):
+    with pytest.raises(ConfigurationError, match=r"2020-01-01 is no partition.*PISTON_FIRST_DAY"):
+        materialize_range(stack, date(2020, 1, 1), date(2020, 1, 2))
