@@ -11,6 +11,7 @@ from typing import Any
 
 from cli.demo import summary
 from cli.demo.answers import COMPARISONS, Comparison, Partner, Stores
+from cli.demo.freshness import VIN, Freshness, measure_once, register_probe
 from cli.demo.stages import DayRange, days_to_build, stages, wait_for_sink
 from cli.demo.steps import Steps, say
 from migrations import apply
@@ -75,9 +76,10 @@ def run() -> None:
         with steps.step("Partner API and Dagster"):
             control.start_services(settings, FRONT_SERVICES, progress=say)
         with steps.step("Three answers over HTTP, compared with SQL"):
+            register_probe(settings)
             vins = _vins(stores)
             credentials = _partner(settings, vins)
-            compared = _ask(settings, stores, credentials, vins)
+            compared, freshness = _ask(settings, stores, credentials, vins)
         summary.show(
             settings,
             steps=steps,
@@ -85,6 +87,7 @@ def run() -> None:
             stages=stages(settings, stores.hot, stores.warm),
             credentials=(credentials.client_id, credentials.client_secret),
             vins=vins,
+            freshness=freshness,
             distances=summary.distances(stores.warm) if recordings else [],
         )
     finally:
@@ -143,7 +146,9 @@ def _retain(settings: Settings) -> None:
 
 
 def _vins(stores: Stores) -> list[str]:
-    return [row[0] for row in stores.hot.execute("select vin from vehicles order by vin").fetchall()]
+    """The cars that drove; not the probe."""
+    rows = stores.hot.execute("select vin from vehicles where vin <> %s order by vin", [VIN]).fetchall()
+    return [row[0] for row in rows]
 
 
 def _partner(settings: Settings, vins: list[str]) -> Credentials:
@@ -161,19 +166,22 @@ def _partner(settings: Settings, vins: list[str]) -> Credentials:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.touch(mode=0o600)
         kept.write_text(json.dumps(credentials.__dict__))
-    named = [part for vin in vins for part in ("--vin", vin)]
+    named = [part for vin in (*vins, VIN) for part in ("--vin", vin)]
     _piston_json("consent", "grant", credentials.client_id, *named, "--purpose", "demo")
     return credentials
 
 
-def _ask(settings: Settings, stores: Stores, credentials: Credentials, vins: list[str]) -> list[Comparison]:
+def _ask(
+    settings: Settings, stores: Stores, credentials: Credentials, vins: list[str]
+) -> tuple[list[Comparison], Freshness]:
     partner = Partner(
         f"http://{settings.api_host}:{settings.api_port}", credentials.client_id, credentials.client_secret
     )
     try:
         # a different car for each question
-        return [
+        compared = [
             compare(partner, stores, vins[place % len(vins)]) for place, compare in enumerate(COMPARISONS)
         ]
+        return compared, measure_once(settings, partner, say)
     finally:
         partner.close()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.demo.answers import Comparison
+from cli.demo.freshness import Freshness
 from cli.demo.stages import Stage
 from cli.demo.steps import Steps
 from simulation.replay.ved_fleet import ved_vehicle
@@ -62,6 +63,7 @@ def show(
     credentials: tuple[str, str],
     vins: Sequence[str],
     distances: Sequence[CarDistance],
+    freshness: Freshness,
 ) -> None:
     """Print addresses, credentials, answers, rows at each stage and seconds of each step."""
     console = Console(width=120, highlight=False)
@@ -74,6 +76,11 @@ def show(
         verdict = "[green]agrees[/]" if each.agrees else "[red]DISAGREES[/]"
         console.print(f"{verdict}  {each.request}", soft_wrap=True)
         console.print(f"         API  {each.answer}\n         SQL  {each.sql}", soft_wrap=True)
+    console.print(
+        f"readable at live-status after the ACK: median {freshness.median_ms} ms, at most {freshness.max_ms} ms "
+        f"({freshness.records} records, measured on this stack's first run)",
+        soft_wrap=True,
+    )
     api = f"http://{settings.api_host}:{settings.api_port}"
     console.print(
         f"\nDagster UI     http://{settings.dagster_host}:{settings.dagster_port}"
