@@ -77,7 +77,8 @@ def show(
         console.print(f"{verdict}  {each.request}", soft_wrap=True)
         console.print(f"         API  {each.answer}\n         SQL  {each.sql}", soft_wrap=True)
     console.print(
-        f"readable at live-status after the ACK: median {freshness.median_ms} ms, at most {freshness.max_ms} ms "
+        f"readable at live-status after the ACK: median {freshness.median_ms} ms, "
+        f"at most {freshness.max_ms} ms "
         f"({freshness.records} records, measured on this stack's first run)",
         soft_wrap=True,
     )
