@@ -63,5 +63,7 @@ def any_columns(draw):
     for avl_id in ids:
         width = draw(st.sampled_from([1, 2, 4, 8]))
         raw = numbers(0, min(256**width, 2**63) - 1)
-        io.append(io_column(avl_id, width, raw, draw(st.lists(st.booleans(), min_size=count, max_size=count))))
+        io.append(
+            io_column(avl_id, width, raw, draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+        )
     return RecordColumns(**{name: numbers(*limits) for name, limits in HEADS.items()}, io=tuple(io))
