@@ -25,8 +25,6 @@ defs = dg.Definitions(
     schedules=SCHEDULES,
     sensors=[late_days_sensor],
     resources={"settings": current_settings(), **dbt_assets.resources()},
-    # a run's events are in the event log; the console of the processes shows what went wrong
-    loggers={"console": dg.colored_console_logger.configured({"log_level": "ERROR"})},
     # a day's assets follow from one another: a process for each would only add seconds
     executor=dg.in_process_executor,
 )

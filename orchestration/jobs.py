@@ -17,17 +17,21 @@ IN_PROGRESS: Final = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+QUIET: Final = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""A run's events are kept in the event log; the console only says what went wrong."""
 CAUSE_TAG: Final = "piston/cause"
 """Run tag: why a run of the refresh job was asked for."""
 
 daily_job = dg.define_asset_job(
     "daily_job",
     selection=DAILY_ASSETS | dg.AssetSelection.all_asset_checks(),
+    config=QUIET,
     description="All daily assets with all checks: each complete day once.",
 )
 refresh_job = dg.define_asset_job(
     "refresh_job",
     selection=DAILY_ASSETS.without_checks(),
+    config=QUIET,
     description=(
         "All daily assets without checks: today, late days and ranges of history. Dagster stores a check's "
         "outcome for each of a run's days, which a year of days need not have; run checks_job after it."
@@ -36,11 +40,13 @@ refresh_job = dg.define_asset_job(
 checks_job = dg.define_asset_job(
     "checks_job",
     selection=dg.AssetSelection.all_asset_checks(),
+    config=QUIET,
     description="All checks on what is there.",
 )
 hot_retention_job = dg.define_asset_job(
     "hot_retention_job",
     selection=dg.AssetSelection.assets(RETENTION),
+    config=QUIET,
     description="Merged days that are older than the hot tier's retention leave it.",
 )
 JOBS: Final = [daily_job, refresh_job, checks_job, hot_retention_job]

@@ -6,7 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-from orchestration.jobs import CAUSE_TAG, is_running, refresh_job
+from orchestration.jobs import CAUSE_TAG, QUIET, is_running, refresh_job
 from orchestration.partitions import Days, range_tags, ranges_of
 from telematics.clock import utc_today
 from telematics.errors import UnavailableError
@@ -48,4 +48,4 @@ def late_days_sensor(
     if not ranges:
         yield dg.SkipReason("no loaded day was written since")
     for first, until in ranges:
-        yield dg.RunRequest(tags={CAUSE_TAG: CAUSE, **range_tags(first, until)})
+        yield dg.RunRequest(run_config=QUIET, tags={CAUSE_TAG: CAUSE, **range_tags(first, until)})

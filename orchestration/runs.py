@@ -20,7 +20,7 @@ from dagster._core.execution.api import execute_run_iterator
 from orchestration.definitions import defs
 from orchestration.errors import RunFailedError
 from orchestration.faults import answers
-from orchestration.jobs import CAUSE_TAG, IN_PROGRESS
+from orchestration.jobs import CAUSE_TAG, IN_PROGRESS, QUIET
 from orchestration.partitions import DAYS, range_tags
 from telematics.errors import ConfigurationError, UnavailableError
 from telematics.settings import current_settings
@@ -58,7 +58,7 @@ def execute(job_name: str, first: date, until: date) -> Iterator[str]:
         close_orphans(instance)
         job = defs.resolve_job_def(job_name)
         launcher = {LAUNCHER_TAG: f"{socket.gethostname()}:{os.getpid()}", CAUSE_TAG: "command line"}
-        run = instance.create_run_for_job(job, tags={**tags, **launcher, **_LOCATION_TAGS})
+        run = instance.create_run_for_job(job, tags={**tags, **launcher, **_LOCATION_TAGS}, run_config=QUIET)
         yield f"run {run.run_id}: {job_name}, {(until - first).days} days from {first}"
         yield from _lines(execute_run_iterator(InMemoryJob(job), run, instance))
         finished = instance.get_run_by_id(run.run_id)
@@ -88,7 +88,7 @@ def _lines(events: Iterator[dg.DagsterEvent]) -> Iterator[str]:
             error = event.step_failure_data.error
             yield f"  {step} failed: {error.message.strip() if error else 'no reason given'}"
         elif event.event_type is dg.DagsterEventType.STEP_SUCCESS:
-            assets = ", ".join(days) or "checks"
+            assets = ", ".join(days) or f"checks of {step}"
             yield f"  {assets}: {time.monotonic() - started.get(step, time.monotonic()):.1f} s"
             days.clear()
 
