@@ -61,6 +61,7 @@ class LedgerContent:
         pin: what its bytes depend on.
         identities: one per record sent, or about to be when the sender was interrupted.
         acknowledged: the first so many were acknowledged.
+        slot: which of the two slots says so.
         is_whole: the source has no further records.
         intact_bytes: length of the part of the file that is whole.
     """
@@ -68,6 +69,7 @@ class LedgerContent:
     pin: dict[str, str | int]
     identities: Identities
     acknowledged: int
+    slot: int
     is_whole: bool
     intact_bytes: int
 
@@ -79,7 +81,7 @@ def read_ledger(path: Path) -> LedgerContent:
         LedgerDamagedError: the files contradict each other, or the beginning is not a ledger's.
     """
     # first, so that reading beside a running replay never finds more acknowledged than entered
-    acknowledged = _read_acknowledged(path.with_suffix(ACKNOWLEDGED_SUFFIX))
+    acknowledged, slot = _read_acknowledged(path.with_suffix(ACKNOWLEDGED_SUFFIX))
     content = path.read_bytes()
     pin, place = _read_pin(path, content)
     chunks: list[Identities] = []
@@ -103,7 +105,7 @@ def read_ledger(path: Path) -> LedgerContent:
         )
         raise LedgerDamagedError(message)
     identities = np.concatenate(chunks) if chunks else np.zeros(0, IDENTITY)
-    return LedgerContent(pin, identities, acknowledged, is_whole, place)
+    return LedgerContent(pin, identities, acknowledged, slot, is_whole, place)
 
 
 class Ledger:
@@ -124,7 +126,7 @@ class Ledger:
         self.acknowledged = content.acknowledged
         self.recorded = len(content.identities)
         self.is_whole = content.is_whole
-        self._turn = 0
+        self._turn = content.slot
 
     @classmethod
     def open(cls, path: Path, pin: Pin) -> Self:
@@ -265,15 +267,15 @@ def _read_pin(path: Path, content: bytes) -> tuple[dict[str, str | int], int]:
     raise LedgerDamagedError(message)
 
 
-def _read_acknowledged(path: Path) -> int:
-    """The highest whole slot; 0 where nothing was acknowledged yet."""
+def _read_acknowledged(path: Path) -> tuple[int, int]:
+    """The highest whole count and its slot; 0 where nothing was acknowledged yet."""
     content = path.read_bytes() if path.exists() else b""
-    counts = [0]
-    for place in range(0, len(content) - _SLOT.size + 1, _SLOT.size):
-        count, check = _SLOT.unpack_from(content, place)
+    found = [(0, 0)]
+    for slot in range(len(content) // _SLOT.size):
+        count, check = _SLOT.unpack_from(content, slot * _SLOT.size)
         if check == xxh64_intdigest(_COUNT.pack(count)):
-            counts.append(count)
-    return max(counts)
+            found.append((count, slot))
+    return max(found)
 
 
 def _require_same_pin(path: Path, found: Pin, wanted: Pin) -> None:

@@ -86,6 +86,23 @@ def test_a_torn_acknowledgement_costs_at_most_the_last_one(begun, slot):
     assert read_ledger(begun).acknowledged == (3 if slot == 0 else 4)
 
 
+@pytest.mark.parametrize("before", [1, 2])
+def test_the_first_acknowledgement_after_a_restart_spares_the_slot_that_counts(path, before):
+    with Ledger.open(path, PIN) as ledger:
+        ledger.record(0, make_identities(1, 2, 3, 4))
+        for _ in range(before):
+            ledger.acknowledge(1)
+    earlier = acknowledged_file(path).read_bytes()
+    with Ledger.open(path, PIN) as ledger:
+        ledger.acknowledge(1)
+    content = bytearray(acknowledged_file(path).read_bytes())
+    for slot in (0, 16):  # tear the one that was written now
+        if content[slot : slot + 16] != earlier[slot : slot + 16]:
+            content[slot] ^= 0xFF
+    acknowledged_file(path).write_bytes(content)
+    assert read_ledger(path).acknowledged == before
+
+
 def test_a_lost_acknowledgement_file_means_that_all_is_sent_again(begun):
     acknowledged_file(begun).unlink()
     with Ledger.open(begun, PIN) as ledger:
