@@ -18,6 +18,7 @@ from orchestration.late_days import late_days_sensor
 from orchestration.launch import materialize_range
 from orchestration.loads import SOURCES, analytics_telemetry
 from orchestration.partitions import days_of_tags, range_tags
+from orchestration.retention import days_without_hours, telemetry_retention
 from telematics import names
 from telematics.errors import ConfigurationError
 from telematics.settings import Settings
@@ -184,6 +185,26 @@ def _failed_checks(settings: Settings) -> set[str]:
     assert {each.check_name for each in evaluations} == {"parity", "unique_identity"}
     assert all(each.blocking for each in evaluations)
     return {each.check_name for each in evaluations if not each.passed}
+
+
+def test_nothing_is_dropped_while_hours_are_missing(stack: Settings, ranged_run: tuple[list[str], float]):
+    """The day was loaded without dbt: its rows are safe in ClickHouse, its hours nowhere."""
+    day = date(2025, 1, 12)
+    write_day(stack, day)
+    load_days(stack, day, day + timedelta(1), str(uuid.uuid4()))
+    missing = days_without_hours(stack, before=day + timedelta(1))
+    assert day in missing
+    assert FIRST + timedelta(1) not in missing, "its hours were built"
+    result = dg.materialize(
+        [*SOURCES, analytics_telemetry, telemetry_retention],
+        selection=[telemetry_retention], resources={"settings": stack}, raise_on_error=False,
+    )  # fmt: skip
+    assert not result.success
+    [failure] = [event for event in result.all_events if event.event_type is dg.DagsterEventType.STEP_FAILURE]
+    assert "nothing was dropped" in str(failure.step_failure_data)
+    with timescale(stack) as hot:
+        kept = hot.execute("select hot_dropped_at from day_loads where day = %s", [day]).fetchone()
+    assert kept == (None,)
 
 
 def test_days_outside_the_partitions_are_refused_with_a_sentence(stack: Settings):
