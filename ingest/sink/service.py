@@ -162,7 +162,7 @@ class Sink:
             transaction.choose_odometers(decoded.chosen_sources)
             sources = {**self._sources, **decoded.chosen_sources}
             self._insert(transaction, messages, decoded, sources, outcome)
-            transaction.park(outcome.rejects)
+            transaction.park(self._group, outcome.rejects)
             transaction.touch_days(outcome.rows_by_day)
         self._positions.settle(moves)
         self._sources = sources

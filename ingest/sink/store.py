@@ -79,9 +79,12 @@ _CHOOSE_SOURCE: Final = """
 """
 _PARK: Final = """
     insert into dead_letters
-        (topic, partition, message_offset, device_id, transport, received_at, reason, detail, message)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-    on conflict (topic, partition, message_offset) do nothing
+        (topic, topic_id, partition, message_offset,
+        device_id, transport, received_at, reason, detail, message)
+    -- the offset moved first in this transaction, so the topic's incarnation is there to be read
+    select topic, topic_id, partition, %s, %s, %s, %s, %s, %s, %s
+    from stream_offsets where consumer_group = %s and topic = %s and partition = %s
+    on conflict (topic_id, partition, message_offset) do nothing
 """
 _TOUCH_DAY: Final = """
     insert into hot_days (day, version, row_count, last_written_at) values (%s, 1, %s, now())
@@ -217,14 +220,12 @@ class SinkTransaction:
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(data)
 
-    def park(self, rejects: Sequence[Reject]) -> None:
-        """Keep messages as dead letters; one that is parked already stays as it is."""
+    def park(self, group: str, rejects: Sequence[Reject]) -> None:
+        """Keep messages as dead letters, after `advance`; one that is parked already stays as it is."""
         if not rejects:
             return
         rows = [
             (
-                reject.topic,
-                reject.partition,
                 reject.offset,
                 reject.device_id,
                 reject.transport,
@@ -232,6 +233,9 @@ class SinkTransaction:
                 reject.reason,
                 reject.detail,
                 reject.message,
+                group,
+                reject.topic,
+                reject.partition,
             )
             for reject in rejects
         ]

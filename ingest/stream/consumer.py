@@ -93,7 +93,10 @@ def consumer_config(options: ConsumerOptions, on_error: Callable[[KafkaError], N
         "allow.auto.create.topics": False,
         # Prefetch bound: frames are about 100 to 1,300 bytes, so this is 50k frames or more.
         "queued.max.messages.kbytes": 65_536,
-        "fetch.wait.max.ms": 50,
+        # A backlog arrives frame by frame: without a minimum the broker answers a fetch for each, which
+        # costs it more than the frames do. A lone frame waits at most this half of the linger.
+        "fetch.min.bytes": 65_536,
+        "fetch.wait.max.ms": max(1, round(options.linger_s * 1000 / 2)),
         "socket.keepalive.enable": True,
         "reconnect.backoff.max.ms": 2_000,
         "log_level": 0,  # librdkafka's own lines would not be JSON; what matters arrives by error_cb

@@ -123,6 +123,7 @@ comment on table stream_offsets is
 create table dead_letters (
     dead_letter_id bigint generated always as identity primary key,
     topic       text        not null,
+    topic_id    text        not null,
     partition   integer     not null,
     message_offset bigint   not null,
     device_id   text,
@@ -133,7 +134,7 @@ create table dead_letters (
     message     bytea       not null,
     status      text        not null default 'open' check (status in ('open', 'replayed', 'dropped')),
     created_at  timestamptz not null default now(),
-    unique (topic, partition, message_offset)
+    unique (topic_id, partition, message_offset)
 );
 comment on table dead_letters is 'One row per message that could not be decoded, whole and with the reason.';
 """
