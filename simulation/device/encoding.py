@@ -92,15 +92,14 @@ def encode_columns(columns: RecordColumns) -> RecordBlock:
     """
     _check(columns)
     count = len(columns)
-    io = sorted(columns.io, key=lambda column: column.width)  # stable: the order within a width stays
     patterns = np.zeros(count, np.int64)
-    for bit, column in enumerate(io):
+    for bit, column in enumerate(columns.io):
         patterns |= column.is_present.astype(np.int64) << bit
     lengths = np.zeros(count, np.int64)
     groups = []
     for pattern in np.unique(patterns).tolist():
         rows = np.flatnonzero(patterns == pattern)
-        present = [column for bit, column in enumerate(io) if pattern >> bit & 1]
+        present = [column for bit, column in enumerate(columns.io) if pattern >> bit & 1]
         layout = _layout(tuple((column.id, column.width) for column in present))
         lengths[rows] = layout.dtype.itemsize
         groups.append((rows, present, layout))
@@ -174,7 +173,7 @@ class _Layout:
 
 @lru_cache(maxsize=4096)
 def _layout(elements: tuple[tuple[int, int], ...]) -> _Layout:
-    """The packed layout of a record with these (id, width), ordered by width."""
+    """The packed layout of a record with these (id, width); grouped by width, in their order within each."""
     fields = [*_HEAD, ("total", ">u2")]
     constants = {"total": len(elements)}
     for width in WIDTHS:

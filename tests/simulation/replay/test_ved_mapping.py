@@ -143,6 +143,13 @@ def test_the_heading_is_the_bearing_between_fixes_within_a_trip(read):
     assert angles == [0, 0, 0, 0, 270, 270, 90, 0, 0]
 
 
+def test_a_trip_that_starts_where_the_last_one_ended_has_a_heading_of_its_own(read):
+    north = [{"lat": 42.0}, {"time": 1, "lat": 42.1}]
+    east = [{"lat": 42.1}, {"time": 1, "lat": 42.1, "lng": -83.70}]
+    columns = VedMapper(0).map(read(make_trip(1.0, north, trip=1), make_trip(2.0, east, trip=2)))
+    assert columns.angle_deg.tolist() == [0, 0, 90, 90]
+
+
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
