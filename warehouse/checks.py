@@ -73,6 +73,7 @@ def fresh(
             left join lateral (
                 select t.received_at from telemetry as t
                 where t.device_id = i.imei and t.time >= %(since)s and t.time >= i.installed_at
+                    and t.received_at <= %(now)s
                 order by t.time desc limit 1
             ) as newest on true
             where v.origin = %(live)s and i.installed_at <= %(now)s and i.removed_at > %(now)s
