@@ -16,6 +16,7 @@ bytes, which every tier recognises. The pin says what the bytes depend on: under
 refused, because positions would mean other records.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -47,6 +48,10 @@ _COUNT: Final = Struct("<Q")
 
 class LedgerMismatchError(ConflictError):
     """The ledger belongs to other bytes than those that would be sent now."""
+
+
+class LedgerBusyError(ConflictError):
+    """Another process is sending from the same ledger."""
 
 
 class LedgerDamagedError(PistonError):
@@ -135,13 +140,15 @@ class Ledger:
         Raises:
             LedgerMismatchError: it was begun under another pin; the message says what differs.
             LedgerDamagedError: see `read_ledger`.
+            LedgerBusyError: another replay has it open.
         """
         if not path.exists():
             _create(path, pin)
-        content = read_ledger(path)
-        _require_same_pin(path, content.pin, pin)
         ledger = os.open(path, os.O_WRONLY | os.O_APPEND)
         try:
+            _lock(path, ledger)
+            content = read_ledger(path)
+            _require_same_pin(path, content.pin, pin)
             os.ftruncate(ledger, content.intact_bytes)
             acknowledgements = os.open(path.with_suffix(ACKNOWLEDGED_SUFFIX), os.O_WRONLY | os.O_CREAT, 0o644)
         except BaseException:
@@ -220,13 +227,26 @@ class Ledger:
 
     def _append(self, kind: bytes, count: int, check: int, entries: bytes) -> None:
         chunk = _CHUNK_HEAD.pack(kind, count, check) + entries
-        written = os.write(self._ledger, chunk)
+        try:
+            written = os.write(self._ledger, chunk)
+        except OSError as error:
+            message = f"{self._path} cannot be written: {error.strerror}; nothing of this block was sent"
+            raise LedgerDamagedError(message) from error
         if written != len(chunk):  # a full disk: the next opening cuts the torn chunk off
             message = (
                 f"{self._path}: only {written} of {len(chunk)} bytes could be written; is the disk full?"
             )
             raise LedgerDamagedError(message)
         os.fsync(self._ledger)
+
+
+def _lock(path: Path, descriptor: int) -> None:
+    """Keep other replays out until the descriptor is closed, however this process ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = f"{path} is in use: another replay is sending from this data folder; wait for its end"
+        raise LedgerBusyError(message) from error
 
 
 def _slot(count: int) -> bytes:

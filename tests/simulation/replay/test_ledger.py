@@ -6,6 +6,7 @@ import pytest
 from simulation.replay.ledger import (
     ACKNOWLEDGED_SUFFIX,
     Ledger,
+    LedgerBusyError,
     LedgerDamagedError,
     LedgerMismatchError,
     read_ledger,
@@ -34,6 +35,12 @@ def begun(path):
 
 def acknowledged_file(path):
     return path.with_suffix(ACKNOWLEDGED_SUFFIX)
+
+
+def test_a_ledger_in_use_is_not_opened_twice(begun):
+    with Ledger.open(begun, PIN), pytest.raises(LedgerBusyError, match="another replay"):
+        Ledger.open(begun, PIN)
+    Ledger.open(begun, PIN).close()
 
 
 def test_a_ledger_holds_what_was_entered_and_how_much_was_acknowledged(begun):
