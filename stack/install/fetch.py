@@ -1,6 +1,7 @@
 """Running the package managers that fetch programs, with their failure as one sentence."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from stack.errors import InstallError
 
 _TIMEOUT_S = 900.0
 _SAID_CHARS = 300
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run_tool(
@@ -45,12 +47,13 @@ def run_tool(
         message = f"{what}: {command[0]} did not end within {_TIMEOUT_S:.0f} s; {advice}"
         raise InstallError(message) from error
     if done.returncode != 0:
-        message = f"{what}: {Path(command[0]).name} failed ({_said(done.stderr or done.stdout)}); {advice}"
+        message = f"{what}: {Path(command[0]).name} failed ({_said(done.stderr + done.stdout)}); {advice}"
         raise InstallError(message)
     return done.stdout
 
 
 def _said(output: str) -> str:
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    plain = _COLOURS.sub("", output)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("E:", "[ERROR]", "error:", "ERROR"))]
     return (telling or lines[-1:] or ["it said nothing"])[0][:_SAID_CHARS]

@@ -1,6 +1,7 @@
 """Maven, which fetches Kafka: the machine's own, else Debian's, unpacked privately."""
 
 import os
+import pwd
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,12 @@ def ensure_maven(programs: Path, archive: Callable[[], DebianArchive], progress:
 
 
 def repository_options(target: Path) -> list[str]:
-    """Where Maven keeps what it fetched: its usual place if the user has a home, else beside the build."""
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() fails for users without one
+    """Where Maven keeps what it fetched: its usual place if the user has a home, else beside the build.
+
+    Java takes the home from the account, whatever $HOME says.
+    """
+    try:
+        home = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container's user without an account
+        home = "/nonexistent"
     return [] if os.access(home, os.W_OK) else [f"-Dmaven.repo.local={target}/.repository"]
