@@ -70,8 +70,8 @@ class Valkey(Server):
         try:
             with socket.create_connection((host, port), _TIMEOUT_S) as connection:
                 connection.settimeout(_TIMEOUT_S)
-                connection.sendall(encode_command("AUTH", password) + encode_command("PING"))
-                connection.sendall(encode_command("INFO", "server") + encode_command("QUIT"))
+                commands = (("AUTH", password), ("PING",), ("INFO", "server"), ("QUIT",))
+                connection.sendall(b"".join(encode_command(*words) for words in commands))
                 received = b""
                 while part := connection.recv(65_536):
                     received += part

@@ -28,7 +28,11 @@ SERVERS_AND_PORTS = [
 
 @contextmanager
 def somebody(answer: bytes) -> Iterator[int]:
-    """A server on a free port that answers everybody the same and hangs up."""
+    """A server on a free port that answers everybody the same and hangs up.
+
+    It reads on until the peer is done: closing with bytes unread resets the connection, and the peer would
+    lose the answer.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -38,9 +42,13 @@ def somebody(answer: bytes) -> Iterator[int]:
                 except OSError:
                     return
                 with connection:
+                    connection.settimeout(5.0)
                     try:
                         connection.recv(1024)
                         connection.sendall(answer)
+                        connection.shutdown(socket.SHUT_WR)
+                        while connection.recv(1024):
+                            pass
                     except OSError:
                         continue
 
