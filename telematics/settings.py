@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, description="Programs and data, unless moved apart.")
     programs_dir: Path | None = Field(None, description="Installed servers; default HOME/programs.")
     data_dir: Path | None = Field(None, description="Data, logs and state; default HOME/data.")
+    models_dir: Path | None = Field(
+        None, description="Training sets and the registry of models; default DATA_DIR/models."
+    )
     server_user: str | None = Field(
         None,
         description="Who runs the servers when started by root; default postgres if it exists, else nobody.",
@@ -87,7 +90,10 @@ class Settings(BaseSettings):
     token_issuer: str | None = Field(None, description="`iss` of tokens; default the API's own address.")
     token_audience: str = "piston-partner-api"  # noqa: S105 - a name, not a secret
 
-    first_day: date = Field(date(2025, 1, 1), description="First daily partition in Dagster.")
+    first_day: date = Field(
+        date(2024, 1, 1),
+        description="First daily partition in Dagster; two years of history lie after it.",
+    )
     hot_retention_days: int = Field(7, ge=1, description="Days that TimescaleDB keeps after they are merged.")
 
     gateway_max_frame_bytes: int = Field(
@@ -120,7 +126,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("home", "programs_dir", "data_dir")
+    @field_validator("home", "programs_dir", "data_dir", "models_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -154,6 +160,11 @@ class Settings(BaseSettings):
     def data(self) -> Path:
         """Folder of all data, logs, process ids and state of this stack."""
         return self.data_dir or self.home / "data"
+
+    @property
+    def models(self) -> Path:
+        """Folder of training sets, evaluations and the registry of models."""
+        return self.models_dir or self.data / "models"
 
     @property
     def state(self) -> Path:

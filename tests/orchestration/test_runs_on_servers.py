@@ -27,9 +27,9 @@ from warehouse.day_load import load_days
 
 pytestmark = pytest.mark.integration
 
-FIRST, UNTIL = date(2025, 1, 2), date(2025, 1, 4)
+FIRST, UNTIL = date(2024, 1, 2), date(2024, 1, 4)
 """Right after the first partition, where the late sensor looks first."""
-CHECKED = date(2025, 1, 8)
+CHECKED = date(2024, 1, 8)
 VIN, IMEI = "WHRCH000000000001", "353000000000001"
 ROWS_A_DAY = 61
 
@@ -86,14 +86,14 @@ def test_a_range_is_one_recorded_run_that_reaches_every_store(
 ):
     lines, seconds = ranged_run
     assert seconds > 0
-    assert "2 days from 2025-01-02" in lines[0]
+    assert "2 days from 2024-01-02" in lines[0]
     assert [line for line in lines if "analytics/vehicle_analytics" in line]
     with instance:
         [run] = [run for run in instance.get_runs() if days_of_tags(run.tags) == (FIRST, UNTIL)]
         assert run.status is dg.DagsterRunStatus.SUCCESS
         for key in ("analytics/telemetry", "analytics/vehicle_analytics", "public/telemetry_hourly"):
             done = instance.get_materialized_partitions(dg.AssetKey.from_user_string(key))
-            assert {"2025-01-02", "2025-01-03"} <= done, key
+            assert {"2024-01-02", "2024-01-03"} <= done, key
     with clickhouse(stack) as warm:
         assert warm.query(
             "select date, trip_count, round(distance_m, 3), avg_speed from analytics.vehicle_analytics "
@@ -117,7 +117,7 @@ def test_days_that_left_the_hot_tier_keep_their_hours(
     with timescale(stack) as hot:
         hot.execute(
             "delete from telemetry where device_id = %s and time between %s and %s",
-            [IMEI, datetime(2025, 1, 2, 12, 5, tzinfo=UTC), datetime(2025, 1, 2, 13, tzinfo=UTC)],
+            [IMEI, datetime(2024, 1, 2, 12, 5, tzinfo=UTC), datetime(2024, 1, 2, 13, tzinfo=UTC)],
         )
         hot.execute("update day_loads set hot_dropped_at = now() where day = %s", [FIRST])
     command = [
@@ -138,7 +138,7 @@ def test_days_that_left_the_hot_tier_keep_their_hours(
 def test_a_day_written_again_is_asked_for_and_a_day_never_loaded_is_not(
     stack: Settings, ranged_run: tuple[list[str], float], instance: dg.DagsterInstance
 ):
-    late, never_loaded = FIRST + timedelta(1), date(2025, 1, 6)
+    late, never_loaded = FIRST + timedelta(1), date(2024, 1, 6)
     with timescale(stack) as hot:
         hot.execute("update hot_days set version = version + 1 where day = %s", [late])
         hot.execute("insert into hot_days values (%s, 1, 1, now()) on conflict do nothing", [never_loaded])
@@ -189,7 +189,7 @@ def _failed_checks(settings: Settings) -> set[str]:
 
 def test_nothing_is_dropped_while_hours_are_missing(stack: Settings, ranged_run: tuple[list[str], float]):
     """The day was loaded without dbt: its rows are safe in ClickHouse, its hours nowhere."""
-    day = date(2025, 1, 12)
+    day = date(2024, 1, 12)
     write_day(stack, day)
     load_days(stack, day, day + timedelta(1), str(uuid.uuid4()))
     missing = days_without_hours(stack, before=day + timedelta(1))
