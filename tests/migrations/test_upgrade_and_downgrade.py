@@ -21,6 +21,13 @@ def _tables(settings: Settings) -> set[str]:
     return {row[0] for row in rows}
 
 
+def _warm_tables(settings: Settings) -> set[str]:
+    client = clickhouse._connect(settings)
+    rows = client.query("select name from system.tables where database = 'analytics'").result_rows
+    client.close()
+    return {row[0] for row in rows}
+
+
 @pytest.fixture
 def empty(own_stack: Settings) -> Settings:
     apply.downgrade(own_stack)
@@ -30,12 +37,18 @@ def empty(own_stack: Settings) -> Settings:
 def test_up_makes_every_table_and_down_takes_them_away(empty: Settings) -> None:
     assert _tables(empty) <= {"alembic_version"}
     apply.upgrade(empty)
-    assert {"telemetry", "devices", "stream_offsets", "dead_letters", "day_loads", "partners"} <= _tables(
-        empty
-    )
+    assert {
+        "telemetry", "devices", "stream_offsets", "dead_letters", "day_loads", "partners",
+        "service_records", "backfills", "backfill_rejects",
+    } <= _tables(empty)  # fmt: skip
+    assert {
+        "telemetry", "loaded_component_day_signals", "backfill_loads", "vehicles", "service_records",
+        "maintenance_predictions", "health_scores",
+    } <= _warm_tables(empty)  # fmt: skip
     assert all(state.is_current for state in apply.states(empty))
     apply.downgrade(empty)
     assert _tables(empty) <= {"alembic_version"}
+    assert _warm_tables(empty) == {"schema_migrations"}
     assert not any(state.is_current for state in apply.states(empty))
 
 
