@@ -1,0 +1,128 @@
+"""What must hold of the newest predictions and health scores; shown as asset checks by `orchestration`."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+from telematics.names import ANALYTICS_DATABASE
+from telematics.settings import Settings
+from warehouse import clients
+from warehouse.checks import CheckResult, Number
+from warehouse.predictions import HEALTH_SCORES, PREDICTIONS
+
+KNOWN_WITHIN_DAYS: Final = 28
+"""A vehicle of which anything became known in this time must be scored; others may be."""
+MAX_DAYS_BEHIND: Final = 2
+"""Scoring runs daily: features that are further ahead mean that it has stopped."""
+POINTS_TOLERANCE: Final = 1.0
+"""A score is a whole number; what its parts lost is not."""
+
+_COVER: Final = f"""
+with (select max(as_of) from {ANALYTICS_DATABASE}.{PREDICTIONS}) as newest
+select
+    newest,
+    (select max(as_of) from {ANALYTICS_DATABASE}.ftr_component_days where as_of <= {{today:Date}}),
+    (select count() from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = newest),
+    (select countIf(risk_level = 'unknown') from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = newest),
+    (select groupUniqArray(vin) from {ANALYTICS_DATABASE}.component_day_signals
+     where toDate(known_at) > newest - {KNOWN_WITHIN_DAYS} and toDate(known_at) <= newest
+       and vin not in (select vin from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = newest))
+"""
+_HEALTH: Final = f"""
+select health_score, parts, is_capped from {ANALYTICS_DATABASE}.{HEALTH_SCORES}
+where as_of = (select max(as_of) from {ANALYTICS_DATABASE}.{HEALTH_SCORES})
+"""
+
+
+def predictions_cover_fleet(settings: Settings, today: date) -> CheckResult:
+    """Each vehicle of which anything became known lately has a prediction of the newest scoring.
+
+    Args:
+        settings: where ClickHouse is.
+        today: the UTC day that counts as today.
+
+    Raises:
+        UnavailableError: ClickHouse does not answer.
+    """
+    with clients.clickhouse(settings) as client:
+        newest, features, rows, unknown, missing = client.query(
+            _COVER, parameters={"today": today.isoformat()}
+        ).result_rows[0]
+    return judge_cover(newest if rows else None, features, rows, unknown, sorted(missing))
+
+
+def judge_cover(
+    newest: date | None, features_until: date, row_count: int, unknown_count: int, missing: Sequence[str]
+) -> CheckResult:
+    """The verdict of `predictions_cover_fleet`.
+
+    Args:
+        newest: day of the newest scoring, None before the first.
+        features_until: newest day that features were built for.
+        row_count: predictions of the newest scoring.
+        unknown_count: those of them that say that nothing is known.
+        missing: VINs that should have one and do not.
+    """
+    if newest is None:
+        return CheckResult(True, "nothing was scored yet: there is no champion, or scoring_job did not run")
+    behind = (features_until - newest) // timedelta(days=1)
+    numbers: dict[str, Number] = {
+        "as_of": newest.isoformat(),
+        "predictions": row_count,
+        "unknown": unknown_count,
+        "vehicles_without": len(missing),
+        "days_behind": behind,
+    }
+    if missing:
+        return CheckResult(
+            False,
+            f"{len(missing)} vehicles with data of the last {KNOWN_WITHIN_DAYS} days have no prediction of "
+            f"{newest}; score again with scoring_job",
+            numbers,
+        )
+    if behind > MAX_DAYS_BEHIND:
+        return CheckResult(
+            False,
+            f"the newest scoring is of {newest}, features reach to {features_until}; see scoring_job's runs",
+            numbers,
+        )
+    return CheckResult(
+        True, f"{row_count} vehicles have a prediction of {newest}, {unknown_count} of them unknown", numbers
+    )
+
+
+def health_scores_add_up(settings: Settings) -> CheckResult:
+    """Of the newest scoring, 100 less what the parts lost is the score.
+
+    Raises:
+        UnavailableError: ClickHouse does not answer.
+    """
+    with clients.clickhouse(settings) as client:
+        rows = client.query(_HEALTH).result_rows
+    return judge_sums(rows)
+
+
+def judge_sums(rows: Iterable[Sequence[Any]]) -> CheckResult:
+    """The verdict of `health_scores_add_up` over rows of score or None, parts as JSON, is_capped.
+
+    A capped score may be lower than its parts say, never higher.
+    """
+    known = unknown = wrong = 0
+    for score, parts, is_capped in rows:
+        if score is None:
+            unknown += 1
+            continue
+        known += 1
+        lost = sum(part["points_lost"] or 0.0 for part in json.loads(parts))
+        surplus = score - (100.0 - lost)
+        if surplus > POINTS_TOLERANCE or (surplus < -POINTS_TOLERANCE and not is_capped):
+            wrong += 1
+    numbers: dict[str, Number] = {"scores": known, "unknown": unknown, "wrong": wrong}
+    if not wrong:
+        return CheckResult(True, f"{known} scores are 100 less what their parts lost", numbers)
+    return CheckResult(
+        False,
+        f"{wrong} of {known} scores are not 100 less what their parts lost; score again with scoring_job",
+        numbers,
+    )
