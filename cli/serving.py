@@ -84,6 +84,24 @@ def list_partners(as_json: AsJson = False) -> None:
         print("no partners yet: `piston partner create NAME`")
 
 
+@partner.command("add-scope")
+def add_scope(
+    client_id: ClientId,
+    scope: Annotated[list[Scope], typer.Option("--scope", help="A scope; may be repeated.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a partner hold further scopes, as when a release brings a new one. Again the same: nothing happens.
+
+    Owners' consent stays as it was recorded: `piston consent grant` widens it.
+    """
+    widened = _on_partners(lambda partners: partners.add_scopes(client_id, scope))
+    if as_json:
+        print(json.dumps(_partner_document(widened)))
+        return
+    print(f"partner {client_id} ({widened.name}) holds {_words(widened.scopes)}")
+    print("What owners consented to is unchanged; `piston consent grant` records a wider consent.")
+
+
 @partner.command()
 def disable(client_id: ClientId) -> None:
     """Shut a partner out: no new tokens, and those it holds are refused within 30 seconds."""

@@ -16,6 +16,7 @@ from serving.problems.handlers import install_handlers
 from serving.request_context import RequestContextMiddleware
 from serving.services import Services, open_services
 from serving.vehicles.live_status import endpoints as live_status
+from serving.vehicles.maintenance import endpoints as maintenance
 from serving.vehicles.odometer import endpoints as odometer
 from serving.vehicles.telemetry import endpoints as telemetry
 from telematics.settings import Settings
@@ -54,7 +55,7 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         middleware=[Middleware(RequestContextMiddleware)],
     )
     install_handlers(app)
-    for noun in (live_status, odometer, telemetry, oauth, health, documentation):
+    for noun in (live_status, maintenance, odometer, telemetry, oauth, health, documentation):
         app.include_router(noun.router)
     app.router.routes.append(documentation.assets())
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign] # FastAPI's documented way

@@ -49,7 +49,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=TITLE,
         version=VERSION,
-        summary="Live status, verified mileage and telemetry of vehicles.",
+        summary="Live status, maintenance predictions, verified mileage and telemetry of vehicles.",
         description=DESCRIPTION,
         routes=app.routes,
         tags=_TAGS,

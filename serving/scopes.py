@@ -18,6 +18,7 @@ class Scope(StrEnum):
     LOCATION_PRECISE = "location:precise"
     LOCATION_COARSE = "location:coarse"
     DTC_READ = "dtc:read"
+    MAINTENANCE_READ = "maintenance:read"
     SCORE_READ = "score:read"
 
 
@@ -27,6 +28,8 @@ DESCRIPTIONS: dict[Scope, str] = {
     Scope.LOCATION_PRECISE: "Position as measured, with heading and altitude.",
     Scope.LOCATION_COARSE: "Position rounded to 0.01 degrees (about 1.1 km), without heading and altitude.",
     Scope.DTC_READ: "Diagnostic trouble codes.",
+    Scope.MAINTENANCE_READ: "Maintenance predictions and the health score, with the findings behind them: "
+    "voltages, temperatures, use, and trouble codes as far as they count.",
     Scope.SCORE_READ: "The driving score. Never held by default by history and insurer partners.",
 }
 
@@ -40,7 +43,13 @@ class PartnerKind(StrEnum):
 
 
 _VEHICLE_SCOPES = frozenset(
-    {Scope.TELEMETRY_READ, Scope.ODOMETER_READ, Scope.LOCATION_PRECISE, Scope.DTC_READ}
+    {
+        Scope.TELEMETRY_READ,
+        Scope.ODOMETER_READ,
+        Scope.LOCATION_PRECISE,
+        Scope.DTC_READ,
+        Scope.MAINTENANCE_READ,
+    }
 )
 
 DEFAULT_SCOPES: dict[PartnerKind, frozenset[Scope]] = {

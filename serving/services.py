@@ -24,6 +24,8 @@ from serving.partners.secrets import SecretChecker
 from serving.stores import ANSWER_WITHIN_S
 from serving.vehicles.live_status.repository import StoredLiveState
 from serving.vehicles.live_status.service import LiveStatusService
+from serving.vehicles.maintenance.repository import StoredMaintenance
+from serving.vehicles.maintenance.service import MaintenanceService
 from serving.vehicles.odometer.repository import StoredOdometer
 from serving.vehicles.odometer.service import OdometerService
 from serving.vehicles.telemetry.cursors import CursorSeal
@@ -46,6 +48,7 @@ class Services:
     bearer: BearerAuthenticator
     gate: ConsentGate
     live_status: LiveStatusService
+    maintenance: MaintenanceService
     odometer: OdometerService
     telemetry: TelemetryService
     readiness: Readiness
@@ -114,6 +117,7 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             bearer=bearer,
             gate=ConsentGate(StoredGrants(pool), clock),
             live_status=LiveStatusService(StoredLiveState(redis)),
+            maintenance=MaintenanceService(StoredMaintenance(redis)),
             odometer=OdometerService(StoredOdometer(history), clock),
             telemetry=TelemetryService(StoredTelemetry(history), CursorSeal.from_keys(keys), clock),
             readiness=Readiness(store_probes(settings, pool, redis)),

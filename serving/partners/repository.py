@@ -1,5 +1,6 @@
 """Partners in TimescaleDB. A repository works on a connection; its owner commits."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from serving.partners.models import Partner, Tier
-from serving.scopes import PartnerKind, known_scopes
+from serving.scopes import PartnerKind, Scope, known_scopes
 from telematics.errors import ConflictError, NotFoundError
 
 Connection = AsyncConnection[DictRow]
@@ -117,6 +118,14 @@ class PartnerRepository:
         """Replace the secret."""
         await self._connection.execute(
             "update partners set secret_hash = %s where client_id = %s", [secret_hash, client_id]
+        )
+
+    async def add_scopes(self, client_id: str, scopes: Collection[Scope]) -> None:
+        """Add scopes; those of another release, which this one does not know, stay."""
+        await self._connection.execute(
+            "update partners set scopes = array(select distinct unnest(scopes || %s::text[]) order by 1)"
+            " where client_id = %s",
+            [sorted(scopes), client_id],
         )
 
     async def set_disabled(self, client_id: str, at: datetime) -> None:

@@ -79,6 +79,22 @@ class PartnerService:
         await self._audit("partner.secret_rotated", partner, {})
         return Credentials(partner, secret)
 
+    async def add_scopes(self, client_id: str, scopes: Collection[Scope]) -> Partner:
+        """Let a partner hold further scopes. Idempotent.
+
+        Tokens that it holds keep theirs, and so does every owner's consent: a new scope opens a vehicle only
+        once its owner has consented to it.
+
+        Raises:
+            UnknownPartnerError: there is no such partner.
+        """
+        partner = await self._partners.lock(client_id)
+        if added := frozenset(scopes) - partner.scopes:
+            await self._partners.add_scopes(client_id, added)
+            await self._audit("partner.scopes_added", partner, {"scopes": sorted(added)})
+            partner = await self._partners.lock(client_id)
+        return partner
+
     async def disable(self, client_id: str) -> Partner:
         """Shut a partner out: no new tokens, and those it holds are refused within 30 s. Idempotent.
 

@@ -1,4 +1,4 @@
-"""The query parameter that every vehicle resource takes."""
+"""The query parameter of every vehicle resource whose answer has units to choose."""
 
 from typing import Annotated
 

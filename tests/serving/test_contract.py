@@ -14,6 +14,14 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from serving.vehicles.live_status.repository import LiveState
+from serving.vehicles.scores import parse_scores
+from tests.serving.published import (
+    make_document,
+    make_maintenance,
+    make_prediction,
+    make_unknown_prediction,
+    stored,
+)
 from tests.serving.world import NOW, VIN, World, make_record, make_world
 
 CHECKS = [
@@ -29,7 +37,9 @@ CHECKS = [
 def make_busy_world() -> World:
     """One vehicle with data, granted; its VIN is the example in the document."""
     world = make_world()
-    world.live.stored[VIN] = LiveState()
+    world.live.stored[VIN] = LiveState(scores=parse_scores(stored(make_document())))
+    predictions = make_maintenance(make_prediction(), make_unknown_prediction(component="brakes"))
+    world.maintenance.stored[VIN] = stored(make_document(maintenance=predictions))
     world.records.stored = [make_record(time=NOW - timedelta(hours=hour)) for hour in range(5)]
     return world
 

@@ -22,6 +22,11 @@ def test_the_driving_score_is_off_by_default_where_it_could_harm_a_driver(kind: 
     assert Scope.SCORE_READ not in DEFAULT_SCOPES[kind]
 
 
+@pytest.mark.parametrize("kind", PartnerKind)
+def test_predictions_about_the_vehicle_are_on_by_default(kind: PartnerKind) -> None:
+    assert Scope.MAINTENANCE_READ in DEFAULT_SCOPES[kind]
+
+
 def test_a_scope_that_does_not_exist_is_named_in_the_refusal() -> None:
     with pytest.raises(UnknownScopeError, match="everything:write"):
         parse_scopes(["odometer:read", "everything:write"])

@@ -24,7 +24,9 @@ from serving.stores import StoreUnavailableError
 from serving.time_range import TimeRange
 from serving.vehicles.live_status.repository import LiveState
 from serving.vehicles.live_status.service import LiveStatusService
+from serving.vehicles.maintenance.service import MaintenanceService
 from serving.vehicles.odometer.service import OdometerService
+from serving.vehicles.scores import Maintenance, parse_scores
 from serving.vehicles.telemetry.cursors import CursorSeal
 from serving.vehicles.telemetry.service import TelemetryService
 from telematics.settings import Settings
@@ -107,6 +109,18 @@ class LiveStates:
 
 
 @dataclass
+class Maintenances:
+    """Predictions, kept as the text that would stand in Redis."""
+
+    outage: Outage
+    stored: dict[str, bytes] = field(default_factory=dict)
+
+    async def read(self, access: VehicleAccess) -> Maintenance | None:
+        self.outage.check()
+        return parse_scores(self.stored.get(access.vin)).maintenance
+
+
+@dataclass
 class Odometers:
     outage: Outage
     stored: list[OdometerReading] = field(default_factory=list)
@@ -146,6 +160,7 @@ class World:
     partners: Partners
     grants: Grants
     live: LiveStates
+    maintenance: Maintenances
     odometer: Odometers
     records: Records
     keys: SigningKeys
@@ -217,6 +232,7 @@ class World:
                 bearer=bearer,
                 gate=ConsentGate(self.grants, self.clock),
                 live_status=LiveStatusService(self.live),
+                maintenance=MaintenanceService(self.maintenance),
                 odometer=OdometerService(self.odometer, self.clock),
                 telemetry=TelemetryService(self.records, CursorSeal.from_keys(self.keys), self.clock),
                 readiness=Readiness({"timescale": store, "valkey": store}),
@@ -263,6 +279,7 @@ def make_world() -> World:
         partners=Partners(outage),
         grants=Grants(outage),
         live=LiveStates(outage),
+        maintenance=Maintenances(outage),
         odometer=Odometers(outage),
         records=Records(outage),
         keys=keys(),

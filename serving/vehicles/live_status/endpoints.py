@@ -32,7 +32,8 @@ async def live_status(
     """What the vehicle last said, within a second of its record being acknowledged.
 
     Needs `telemetry:read`. Further scopes fill further fields: `odometer:read` the odometer,
-    `location:precise` or `location:coarse` the location, `dtc:read` the trouble codes, `score:read` the
-    driving score. What is null is listed either in `pending` (no value yet) or in `withheld` (not covered).
+    `location:precise` or `location:coarse` the location, `dtc:read` the trouble codes, `maintenance:read` the
+    health score with its parts, `score:read` the driving score. What is null is listed either in `pending`
+    (no value yet) or in `withheld` (not covered).
     """
     return private_json(model_bytes(await services.live_status.live_status(access, query.units)))

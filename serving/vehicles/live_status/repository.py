@@ -1,6 +1,7 @@
 """Live state in Redis: what `ingest.live` and `warehouse.publish` wrote, read in one round trip.
 
-`live:{vin}` is a hash of signals, each `"<device time in ms>|<json>"`; `scores:{vin}` is one JSON document.
+`live:{vin}` is a hash of signals, each `"<device time in ms>|<json>"`; `scores:{vin}` is one JSON document
+(`serving.vehicles.scores`).
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 
 from serving.consent.gate import VehicleAccess
 from serving.stores import answering
+from serving.vehicles.scores import Scores, parse_scores
 from telematics.clock import from_epoch_ms
 from telematics.names import live_key, scores_key
 
@@ -34,7 +36,7 @@ class LiveState:
     """A vehicle's newest signals and its published daily figures."""
 
     signals: Mapping[str, Signal] = field(default_factory=dict)
-    scores: Mapping[str, Any] = field(default_factory=dict)
+    scores: Scores = field(default_factory=Scores)
 
 
 class LiveStateReader(Protocol):
@@ -58,20 +60,6 @@ def parse_signals(stored: Mapping[bytes, bytes]) -> dict[str, Signal]:
         except (ValueError, OverflowError):
             _log.warning("damaged_live_signal", signal=name.decode(errors="replace"))
     return signals
-
-
-def parse_scores(stored: bytes | None) -> dict[str, Any]:
-    """The published figures; empty where there are none or they cannot be read."""
-    if stored is None:
-        return {}
-    try:
-        scores = orjson.loads(stored)
-    except orjson.JSONDecodeError:
-        scores = None
-    if not isinstance(scores, dict):
-        _log.warning("damaged_scores")
-        return {}
-    return scores
 
 
 class StoredLiveState:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.vehicles.location import Precision
+from serving.vehicles.scores import PartStatus
 from serving.vehicles.units import Units
 
 
@@ -21,6 +22,29 @@ class LocationRead(BaseModel):
     )
 
 
+class HealthPartRead(BaseModel):
+    """One component's part of the health score."""
+
+    model_config = ConfigDict(title="HealthPart")
+
+    component: str = Field(description="The component.", examples=["battery"])
+    survival_90d: float | None = Field(
+        description="Probability that it does not fail within 90 days of `health_as_of`; null where unknown.",
+        ge=0,
+        le=1,
+        examples=[0.93],
+    )
+    weight: float = Field(description="Its weight in the rule.", examples=[0.6])
+    points_lost: float | None = Field(
+        description="Points of 100 that it costs; the parts add up. Null where unknown.", examples=[4.3]
+    )
+    status: PartStatus = Field(description="Whether it could be judged.", examples=["known"])
+    reason: str | None = Field(
+        description="Why it could not be judged; null where it could.",
+        examples=["no 12 V signal in the last 90 days"],
+    )
+
+
 class VehicleHealthRead(BaseModel):
     """How the vehicle is."""
 
@@ -29,7 +53,29 @@ class VehicleHealthRead(BaseModel):
         description="Active diagnostic trouble codes; an empty list means none, null means not known.",
         examples=[["P0300"]],
     )
-    health_score: int | None = Field(description="0 to 100.", examples=[82])
+    health_score: int | None = Field(
+        description="0 to 100, the higher the better; needs `maintenance:read`. Null where a component that "
+        "counts cannot be judged: `health_parts` says which, and why.",
+        ge=0,
+        le=100,
+        examples=[82],
+    )
+    health_parts: list[HealthPartRead] | None = Field(
+        description="What each component costs the score; needs `maintenance:read`."
+    )
+    health_rule: str | None = Field(
+        description="How the score is made of its parts, in words; needs `maintenance:read`.",
+        examples=["100 × product of survival_90d ^ weight, capped at 40 by a safety-critical trouble code"],
+    )
+    health_is_capped: bool | None = Field(
+        description="Whether the rule's cap holds, so that the parts do not add up to the score; needs "
+        "`maintenance:read`.",
+        examples=[False],
+    )
+    health_as_of: date | None = Field(
+        description="UTC day with whose end the score's knowledge ends; needs `maintenance:read`.",
+        examples=["2025-12-05"],
+    )
 
 
 class _DrivingRead(BaseModel):
@@ -76,7 +122,7 @@ class _LiveStatusRead(BaseModel):
     )
     pending: list[str] = Field(
         description="Paths that are null because no source has delivered a value (yet).",
-        examples=[["vehicle_health.health_score", "driving_behavior.score"]],
+        examples=[["driving_behavior.score"]],
     )
     withheld: list[str] = Field(
         description="Paths that are null because the token or the owner's consent does not cover them.",

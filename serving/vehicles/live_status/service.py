@@ -1,7 +1,5 @@
 """Builds a vehicle's live status from what is known and allowed."""
 
-from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from serving.consent.gate import VehicleAccess
@@ -11,12 +9,14 @@ from serving.vehicles.live_status.repository import LiveState, LiveStateReader, 
 from serving.vehicles.live_status.schemas import (
     DrivingBehaviorMetricRead,
     DrivingBehaviorRead,
+    HealthPartRead,
     LiveStatusMetricRead,
     LiveStatusRead,
     LocationRead,
     VehicleHealthRead,
 )
 from serving.vehicles.location import Position, maybe_position, precision_allowed, shown_at
+from serving.vehicles.scores import Driving, HealthPart
 from serving.vehicles.units import Units, distance, single_precision, speed
 from telematics.clock import rfc3339_ms
 
@@ -24,9 +24,8 @@ _BASE = (Scope.TELEMETRY_READ,)
 _ODOMETER = (Scope.ODOMETER_READ,)
 _LOCATION = (Scope.LOCATION_PRECISE, Scope.LOCATION_COARSE)
 _DTC = (Scope.DTC_READ,)
+_MAINTENANCE = (Scope.MAINTENANCE_READ,)
 _SCORE = (Scope.SCORE_READ,)
-
-_NOT_KNOWN: Mapping[str, Any] = {}
 
 
 def _value(signal: Signal | None) -> Any:
@@ -43,10 +42,54 @@ def _position(signal: Signal | None) -> Position | None:
 
 def _odometer_miles(state: LiveState) -> float | None:
     """The live odometer, or where the live state lacks one (it was lost) the last one published."""
-    for document in (_value(state.signals.get("odometer")), state.scores.get("odometer")):
-        if isinstance(document, dict) and document.get("miles") is not None:
-            return float(document["miles"])
-    return None
+    live = _value(state.signals.get("odometer"))
+    if isinstance(live, dict) and live.get("miles") is not None:
+        return float(live["miles"])
+    published = state.scores.odometer
+    return None if published is None else published.miles
+
+
+def _health_part(known: HealthPart) -> HealthPartRead:
+    return HealthPartRead(
+        component=known.component,
+        survival_90d=None if known.survival_90 is None else round(known.survival_90, 4),
+        weight=known.weight,
+        points_lost=None if known.points_lost is None else round(known.points_lost, 1),
+        status=known.status,
+        reason=known.reason or None,
+    )
+
+
+def _vehicle_health(fields: Disclosure, state: LiveState) -> VehicleHealthRead:
+    """Live values of the vehicle's state, and the health score of the last scored day."""
+    known = state.scores.health
+    return VehicleHealthRead(
+        battery_voltage=fields.field(
+            "vehicle_health.battery_voltage",
+            single_precision(_value(state.signals.get("battery_voltage"))),
+            _BASE,
+        ),
+        active_dtc_codes=fields.field(
+            "vehicle_health.active_dtc_codes", _value(state.signals.get("dtc_codes")), _DTC
+        ),
+        health_score=fields.field(
+            "vehicle_health.health_score", None if known is None else known.score, _MAINTENANCE
+        ),
+        health_parts=fields.field(
+            "vehicle_health.health_parts",
+            None if known is None else [_health_part(part) for part in known.parts],
+            _MAINTENANCE,
+        ),
+        health_rule=fields.field(
+            "vehicle_health.health_rule", None if known is None else known.rule, _MAINTENANCE
+        ),
+        health_is_capped=fields.field(
+            "vehicle_health.health_is_capped", None if known is None else known.is_capped, _MAINTENANCE
+        ),
+        health_as_of=fields.field(
+            "vehicle_health.health_as_of", None if known is None else known.as_of, _MAINTENANCE
+        ),
+    )
 
 
 def build_live_status(
@@ -55,7 +98,7 @@ def build_live_status(
     """The answer: each value as far as it is known and the scopes reach."""
     metric = units is Units.METRIC
     signals = state.signals
-    driving = state.scores.get("driving") or _NOT_KNOWN
+    driving = state.scores.driving or Driving()
     fields = Disclosure(access)
     precision = precision_allowed(access)
 
@@ -64,20 +107,13 @@ def build_live_status(
     odometer_path = "current_odometer_km" if metric else "current_odometer"
     odometer = fields.field(odometer_path, distance(_odometer_miles(state), units), _ODOMETER)
     position = fields.field("location", _position(signals.get("position")), _LOCATION)
-    battery_v = fields.field(
-        "vehicle_health.battery_voltage", single_precision(_value(signals.get("battery_voltage"))), _BASE
-    )
-    dtc_codes = fields.field("vehicle_health.active_dtc_codes", _value(signals.get("dtc_codes")), _DTC)
-    # no source before the models arrive: `health_score` and `score` are pending until then
-    health_score: int | None = fields.field("vehicle_health.health_score", None, _BASE)
+    health = _vehicle_health(fields, state)
     speed_name = "avg_speed_7d_kph" if metric else "avg_speed_7d"
-    mean_speed = fields.field(
-        f"driving_behavior.{speed_name}", speed(driving.get("avg_speed_mph_7d"), units), _BASE
-    )
-    hard_brakes = fields.field("driving_behavior.hard_brakes_7d", driving.get("hard_brakes_7d"), _BASE)
+    mean_speed = fields.field(f"driving_behavior.{speed_name}", speed(driving.avg_speed_mph_7d, units), _BASE)
+    hard_brakes = fields.field("driving_behavior.hard_brakes_7d", driving.hard_brakes_7d, _BASE)
+    # no source before the driving model arrives
     score: int | None = fields.field("driving_behavior.score", None, _SCORE)
-    as_of = state.scores.get("as_of")
-    as_of_date = fields.field("driving_behavior.as_of", date.fromisoformat(as_of) if as_of else None, _BASE)
+    as_of_date = fields.field("driving_behavior.as_of", state.scores.as_of, _BASE)
 
     location = None
     if position is not None and precision is not None:
@@ -86,16 +122,18 @@ def build_live_status(
     times = {
         "location": signals.get("position") if location else None,
         odometer_path: signals.get("odometer") if odometer is not None else None,
-        "vehicle_health.battery_voltage": signals.get("battery_voltage") if battery_v is not None else None,
-        "vehicle_health.active_dtc_codes": signals.get("dtc_codes") if dtc_codes is not None else None,
+        "vehicle_health.battery_voltage": signals.get("battery_voltage")
+        if health.battery_voltage is not None
+        else None,
+        "vehicle_health.active_dtc_codes": signals.get("dtc_codes")
+        if health.active_dtc_codes is not None
+        else None,
     }
     shared: dict[str, Any] = {
         "vin": access.vin,
         "last_seen": last_seen,
         "location": location,
-        "vehicle_health": VehicleHealthRead(
-            battery_voltage=battery_v, active_dtc_codes=dtc_codes, health_score=health_score
-        ),
+        "vehicle_health": health,
         "observed_at": {path: rfc3339_ms(signal.observed_at) for path, signal in times.items() if signal},
         "location_precision": precision,
         "pending": fields.pending,

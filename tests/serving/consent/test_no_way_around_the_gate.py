@@ -13,7 +13,19 @@ DATA_MODULES = ("warehouse.history",)
 DATA_NAMES = ("live_key", "scores_key")
 # values of the history, and its connections, are no reads
 HARMLESS = {"HistoryStores", "InvalidCursorError", "OdometerReading", "Page"}
-SQL_TABLES = ("telemetry", "vehicle_analytics", "trips", "odometer_readings", "telemetry_hourly")
+SQL_TABLES = (
+    "telemetry",
+    "vehicle_analytics",
+    "trips",
+    "odometer_readings",
+    "telemetry_hourly",
+    "component_day_signals",
+    "loaded_component_day_signals",
+    "ftr_component_days",
+    "service_records",
+    "maintenance_predictions",
+    "health_scores",
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +89,14 @@ def makers_of_access(module: ast.Module) -> Iterator[int]:
 def test_vehicle_data_is_read_by_repositories_only(modules: dict[str, ast.Module]) -> None:
     readers = {name for name, module in modules.items() if any(reads_of_vehicle_data(module))}
     assert {name for name in readers if not _is_vehicle_repository(name)} == set()
-    assert len(readers) == 3
+    assert len(readers) == 4
 
 
 def test_every_repository_of_vehicle_data_asks_for_access_instead_of_a_vin(
     modules: dict[str, ast.Module],
 ) -> None:
     repositories = {name: module for name, module in modules.items() if _is_vehicle_repository(name)}
-    assert len(repositories) == 3
+    assert len(repositories) == 4
     assert {
         name: found for name, module in repositories.items() if (found := list(open_functions(module)))
     } == {}

@@ -8,6 +8,7 @@ from tests.serving.world import World
 
 OPERATIONS = {
     "/api/v1/vehicles/{vin}/live-status": {"200", "401", "403", "404", "422", "503"},
+    "/api/v1/vehicles/{vin}/maintenance-prediction": {"200", "401", "403", "404", "422", "503"},
     "/api/v1/vehicles/{vin}/odometer-history": {"200", "401", "403", "404", "422", "503"},
     "/api/v1/vehicles/{vin}/telemetry": {"200", "400", "401", "403", "404", "422", "503"},
     "/oauth/token": {"200", "400", "401", "413", "503"},
@@ -72,7 +73,19 @@ async def test_the_security_scheme_is_client_credentials_with_every_scope(client
 
 async def test_every_field_of_an_answer_is_described(client: httpx.AsyncClient) -> None:
     schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
-    for name in ("LiveStatusRead", "OdometerHistoryRead", "TelemetryPageRead", "RecordRead", "LocationRead"):
+    for name in (
+        "LiveStatusRead",
+        "VehicleHealthRead",
+        "HealthPartRead",
+        "MaintenancePredictionRead",
+        "PredictionRead",
+        "EvidenceRead",
+        "TrainedOnRead",
+        "OdometerHistoryRead",
+        "TelemetryPageRead",
+        "RecordRead",
+        "LocationRead",
+    ):
         nameless = [
             field
             for field, schema in schemas[name]["properties"].items()

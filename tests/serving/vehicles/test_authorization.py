@@ -11,6 +11,7 @@ from tests.serving.world import CLIENT_ID, OTHER_VIN, VIN, World
 
 RESOURCES = {
     "live-status": Scope.TELEMETRY_READ,
+    "maintenance-prediction": Scope.MAINTENANCE_READ,
     "odometer-history": Scope.ODOMETER_READ,
     "telemetry?from=2026-02-01": Scope.TELEMETRY_READ,
 }

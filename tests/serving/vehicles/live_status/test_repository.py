@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from serving.vehicles.live_status.repository import parse_scores, parse_signals
+from serving.vehicles.live_status.repository import parse_signals
 
 T_MS = 1_764_000_000_250
 
@@ -16,8 +16,3 @@ def test_a_signal_is_a_time_and_a_document() -> None:
 @pytest.mark.parametrize("damaged", [b"", b"|", b"x|1", b"12", b"12|", b"12|{", b"9" * 30 + b"|1"])
 def test_a_damaged_signal_does_not_take_the_others_with_it(damaged: bytes) -> None:
     assert list(parse_signals({b"odometer": damaged, b"speed_mph": b"12|1"})) == ["speed_mph"]
-
-
-@pytest.mark.parametrize("stored", [None, b"", b"[]", b"{", b"null"])
-def test_scores_that_are_missing_or_damaged_are_no_scores(stored: bytes | None) -> None:
-    assert parse_scores(stored) == {}

@@ -7,7 +7,9 @@ from serving.scopes import Scope
 from serving.vehicles.live_status.repository import LiveState, Signal
 from serving.vehicles.live_status.schemas import LiveStatusMetricRead, LiveStatusRead
 from serving.vehicles.live_status.service import build_live_status
+from serving.vehicles.scores import parse_scores
 from serving.vehicles.units import Units
+from tests.serving.published import make_document, make_health, make_part, stored
 from tests.serving.world import VIN, World
 
 T = datetime(2025, 12, 6, 6, 55, tzinfo=UTC)
@@ -30,26 +32,15 @@ SIGNALS: dict[str, Any] = {
     "ignition": True,
     "seen": {"received_at": "2025-12-06T06:55:00.400Z"},
 }
-SCORES: dict[str, Any] = {
-    "vin": VIN,
-    "as_of": "2025-12-05",
-    "odometer": {"miles": 45600.0, "source": "gps_continuous", "date": "2025-12-05"},
-    "driving": {
-        "avg_speed_mph_7d": 32.04,
-        "hard_brakes_7d": 3,
-        "hard_accels_7d": 0,
-        "distance_mi_7d": 120.5,
-        "trips_7d": 14,
-        "days_with_data_7d": 6,
-    },
-}
+HEALTH = ("health_score", "health_parts", "health_rule", "health_is_capped", "health_as_of")
+HEALTH_PATHS = [f"vehicle_health.{name}" for name in HEALTH]
 
 
 def make_state(signals: dict[str, Any] | None = None, scores: dict[str, Any] | None = None) -> LiveState:
     merged = {**SIGNALS, **(signals or {})}
     return LiveState(
         {name: Signal(T, value) for name, value in merged.items() if value is not None},
-        {**SCORES, **(scores or {})},
+        parse_scores(stored(make_document(**(scores or {})))),
     )
 
 
@@ -68,7 +59,20 @@ async def test_the_answer_has_the_blueprints_shape_and_values(world: World) -> N
     assert answer["vehicle_health"] == {
         "battery_voltage": 12.4,
         "active_dtc_codes": ["P0300"],
-        "health_score": None,
+        "health_score": 96,
+        "health_parts": [
+            {
+                "component": "battery",
+                "survival_90d": 0.93,
+                "weight": 0.6,
+                "points_lost": 4.3,
+                "status": "known",
+                "reason": None,
+            }
+        ],
+        "health_rule": "100 × product of survival ^ weight",
+        "health_is_capped": False,
+        "health_as_of": "2026-01-18",
     }
     assert answer["driving_behavior"] == {
         "avg_speed_7d": 32.04,
@@ -76,7 +80,7 @@ async def test_the_answer_has_the_blueprints_shape_and_values(world: World) -> N
         "score": None,
         "as_of": "2025-12-05",
     }
-    assert answer["pending"] == ["vehicle_health.health_score", "driving_behavior.score"]
+    assert answer["pending"] == ["driving_behavior.score"]
     assert answer["withheld"] == []
 
 
@@ -99,7 +103,7 @@ async def test_a_vehicle_that_never_spoke_is_all_pending(world: World) -> None:
         "location",
         "vehicle_health.battery_voltage",
         "vehicle_health.active_dtc_codes",
-        "vehicle_health.health_score",
+        *HEALTH_PATHS,
         "driving_behavior.avg_speed_7d",
         "driving_behavior.hard_brakes_7d",
         "driving_behavior.score",
@@ -137,7 +141,7 @@ async def test_a_zero_is_a_value_and_not_a_gap(world: World) -> None:
     driving = {"avg_speed_mph_7d": 0.0, "hard_brakes_7d": 0}
     answer = await build(world, make_state({"odometer": {"miles": 0}}, {"driving": driving}))
     assert (answer.current_odometer, answer.driving_behavior.hard_brakes_7d) == (0, 0)
-    assert answer.pending == ["vehicle_health.health_score", "driving_behavior.score"]
+    assert answer.pending == ["driving_behavior.score"]
 
 
 async def test_hard_brakes_that_no_device_reports_are_pending_not_zero(world: World) -> None:
@@ -166,12 +170,24 @@ BASE = [Scope.TELEMETRY_READ]
 @pytest.mark.parametrize(
     ("scopes", "withheld"),
     [
-        (BASE, ["current_odometer", "location", "vehicle_health.active_dtc_codes", "driving_behavior.score"]),
         (
-            [*BASE, Scope.ODOMETER_READ],
+            BASE,
+            [
+                "current_odometer",
+                "location",
+                "vehicle_health.active_dtc_codes",
+                *HEALTH_PATHS,
+                "driving_behavior.score",
+            ],
+        ),
+        (
+            [*BASE, Scope.ODOMETER_READ, Scope.MAINTENANCE_READ],
             ["location", "vehicle_health.active_dtc_codes", "driving_behavior.score"],
         ),
-        ([*BASE, Scope.LOCATION_COARSE, Scope.ODOMETER_READ, Scope.DTC_READ], ["driving_behavior.score"]),
+        (
+            [*BASE, Scope.LOCATION_COARSE, Scope.ODOMETER_READ, Scope.DTC_READ],
+            [*HEALTH_PATHS, "driving_behavior.score"],
+        ),
         (list(Scope), []),
     ],
 )
@@ -214,3 +230,41 @@ async def test_an_accuracy_that_is_not_known_stays_unknown(world: World) -> None
 
 async def test_the_weeks_last_day_is_a_date(world: World) -> None:
     assert (await build(world, make_state())).driving_behavior.as_of == date(2025, 12, 5)
+
+
+async def test_a_car_without_12_v_has_no_score_and_a_part_that_says_why(world: World) -> None:
+    part = make_part(survival_90=None, points_lost=None, status="unknown", reason="no 12 V signal")
+    answer = await build(world, make_state(scores={"health": make_health(score=None, parts=[part])}))
+    assert answer.vehicle_health.health_score is None
+    assert answer.vehicle_health.health_parts is not None
+    (battery,) = answer.vehicle_health.health_parts
+    assert (battery.component, battery.status, battery.reason) == ("battery", "unknown", "no 12 V signal")
+    assert (battery.survival_90d, battery.points_lost) == (None, None)
+    assert answer.pending == ["vehicle_health.health_score", "driving_behavior.score"]
+
+
+async def test_a_capped_score_says_that_it_is(world: World) -> None:
+    answer = await build(world, make_state(scores={"health": make_health(score=40, is_capped=True)}))
+    assert (answer.vehicle_health.health_score, answer.vehicle_health.health_is_capped) == (40, True)
+
+
+async def test_a_score_of_zero_is_a_score(world: World) -> None:
+    answer = await build(world, make_state(scores={"health": make_health(score=0)}))
+    assert answer.vehicle_health.health_score == 0
+    assert "vehicle_health.health_score" not in answer.pending
+
+
+@pytest.mark.parametrize("section", ["health", "driving", "odometer", "as_of", "maintenance"])
+@pytest.mark.parametrize("damage", [None, [], "text", 7, {"score": "good", "hard_brakes_7d": "many"}])
+async def test_a_damaged_published_section_leaves_its_fields_pending_and_the_others_there(
+    section: str, damage: Any, world: World
+) -> None:
+    answer = await build(world, make_state({"odometer": None}, {section: damage}))
+    expected = {
+        "health": set(HEALTH_PATHS),
+        "driving": {"driving_behavior.avg_speed_7d", "driving_behavior.hard_brakes_7d"},
+        "odometer": {"current_odometer"},
+        "as_of": {"driving_behavior.as_of"},
+        "maintenance": set(),
+    }[section]
+    assert set(answer.pending) == {"driving_behavior.score", *expected}

@@ -1,0 +1,1 @@
+"""What is expected to fail, when, and why we think so."""
