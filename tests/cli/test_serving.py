@@ -97,6 +97,51 @@ def test_the_score_is_given_to_those_named(piston: Piston, new_name: Callable[[]
     assert made["scopes"] == ["score:read", "telemetry:read"]
 
 
+@pytest.mark.parametrize("kind", ["history", "dealer", "insurer"])
+def test_predictions_are_given_by_default_and_so_is_consent_to_them(
+    kind: str, piston: Piston, vehicle: Vehicle, new_name: Callable[[], str]
+) -> None:
+    made = piston.json("partner", "create", new_name(), "--kind", kind)
+    assert "maintenance:read" in made["scopes"]
+    consent = ("consent", "grant", made["client_id"], "--vin", vehicle.vin, "--purpose", "valuation")
+    assert "maintenance:read" in piston.json(*consent)[0]["scopes"]
+
+
+def test_a_partner_of_before_is_widened_once_and_its_consent_by_name(
+    piston: Piston, stack: Settings, vehicle: Vehicle, new_name: Callable[[], str]
+) -> None:
+    made = piston.json("partner", "create", new_name(), "--scope", "telemetry:read")
+    client_id = made["client_id"]
+    with timescale(stack) as connection:  # as a later release may have left it
+        connection.execute(
+            "update partners set scopes = scopes || array['tomorrow:read'] where client_id = %s", [client_id]
+        )
+    consent = ("consent", "grant", client_id, "--vin", vehicle.vin, "--purpose", "valuation")
+    before = piston.json(*consent)[0]
+    assert before["scopes"] == ["telemetry:read"]
+    assert piston(*consent, "--scope", "maintenance:read") == 4
+    assert "does not hold maintenance:read" in piston.err
+    for _ in range(2):
+        widened = piston.json("partner", "add-scope", client_id, "--scope", "maintenance:read")
+        assert widened["scopes"] == ["maintenance:read", "telemetry:read"]
+    assert audit(stack, f"partner:{client_id}") == ["partner.created", "partner.scopes_added"]
+    with timescale(stack) as connection:
+        stored = connection.execute(
+            "select scopes from partners where client_id = %s", [client_id]
+        ).fetchone()
+    assert stored == (["maintenance:read", "telemetry:read", "tomorrow:read"],)
+    record = piston.json("consent", "list", "--client", client_id)
+    assert [each["scopes"] for each in record] == [["telemetry:read"]]
+    assert piston.json(*consent)[0]["scopes"] == ["maintenance:read", "telemetry:read"]
+
+
+def test_a_scope_for_nobody_is_a_sentence(piston: Piston) -> None:
+    assert piston("partner", "add-scope", "pc_unknown", "--scope", "maintenance:read") == 5
+    assert "partner list" in piston.err
+    assert piston("partner", "add-scope", "pc_unknown", "--scope", "everything") == 2
+    assert piston("partner", "add-scope", "pc_unknown") == 2
+
+
 def test_a_name_is_given_once(piston: Piston, new_name: Callable[[], str]) -> None:
     name = new_name()
     assert piston("partner", "create", name) == 0

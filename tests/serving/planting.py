@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,9 @@ import redis
 from telematics.clock import epoch_ms
 from telematics.names import live_key, scores_key
 from telematics.settings import Settings
+
+Operate = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+"""Runs an operator's work in a transaction of its own."""
 
 _numbers = itertools.count(1)
 FIRST_DAY = date(2015, 6, 1)
@@ -129,3 +133,7 @@ def plant_scores(settings: Settings, vehicle: Vehicle, document: dict[str, Any])
 
 def at(day: date, hour: int = 0, minute: int = 0) -> datetime:
     return datetime(day.year, day.month, day.day, hour, minute, tzinfo=UTC)
+
+
+def path(vehicle: Vehicle, resource: str) -> str:
+    return f"/api/v1/vehicles/{vehicle.vin}/{resource}"

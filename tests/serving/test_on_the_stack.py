@@ -1,23 +1,23 @@
 """The application on the real stores."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from serving.app import create_app
 from serving.consent.service import ConsentService
 from serving.partners.service import Credentials, PartnerService
-from serving.scopes import PartnerKind, Scope
+from serving.scopes import Scope
 from telematics.settings import Settings
 from tests.serving.planting import (
+    Operate,
     Vehicle,
     at,
     clickhouse,
+    path,
     plant_hot,
     plant_live,
     plant_scores,
@@ -30,66 +30,10 @@ from tests.stack_fixture import free_ports
 
 pytestmark = pytest.mark.integration
 
-Operate = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
 _MART = (
     "date Date, vin String, source LowCardinality(String), odometer Float64, "
     "last_read_at DateTime64(3, 'UTC'), is_primary Bool"
 )
-
-
-@pytest.fixture
-def operate(stack: Settings) -> Operate:
-    """Runs an operator's work in a transaction of its own."""
-
-    async def run(work: Callable[[Any], Awaitable[Any]]) -> Any:
-        async with await AsyncConnection.connect(stack.timescale_dsn(), row_factory=dict_row) as connection:
-            return await work(connection)
-
-    return run
-
-
-@pytest.fixture
-def vehicle(stack: Settings) -> Vehicle:
-    return plant_vehicle(stack)
-
-
-@pytest.fixture
-async def partner(vehicle: Vehicle, operate: Operate) -> Credentials:
-    """A partner of its own with consent for the vehicle, all scopes."""
-    made: Credentials = await operate(
-        lambda connection: PartnerService(connection, actor="test").create(
-            f"Partner of {vehicle.vin}", PartnerKind.DEALER, scopes=list(Scope)
-        )
-    )
-    client_id = made.partner.client_id
-    await operate(
-        lambda connection: ConsentService(connection, actor="test").grant(
-            client_id, [vehicle.vin], purpose="test"
-        )
-    )
-    return made
-
-
-@pytest.fixture
-async def anonymous(stack: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with connect(create_app(stack)) as client:
-        yield client
-
-
-@pytest.fixture
-async def api(anonymous: httpx.AsyncClient, partner: Credentials) -> httpx.AsyncClient:
-    """A client with the partner's token, taken at the token endpoint."""
-    answer = await anonymous.post(
-        "/oauth/token",
-        data={"grant_type": "client_credentials"},
-        auth=(partner.partner.client_id, partner.client_secret),
-    )
-    anonymous.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-    return anonymous
-
-
-def path(vehicle: Vehicle, resource: str) -> str:
-    return f"/api/v1/vehicles/{vehicle.vin}/{resource}"
 
 
 async def test_live_status_reads_what_the_live_writer_and_the_warehouse_wrote(

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from telematics.errors import UnavailableError
 from tests.warehouse.conftest import Fleet
-from tests.warehouse.publish.conftest import EVIDENCE, PART, TRAINED_ON, plant_health, plant_prediction
+from tests.warehouse.publish.planting import EVIDENCE, PART, TRAINED_ON, plant_health, plant_prediction
 from warehouse.publish import publish_summaries
 
 pytestmark = pytest.mark.integration
