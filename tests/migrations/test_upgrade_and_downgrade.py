@@ -40,6 +40,7 @@ def test_up_makes_every_table_and_down_takes_them_away(empty: Settings) -> None:
     assert {
         "telemetry", "devices", "stream_offsets", "dead_letters", "day_loads", "partners",
         "service_records", "backfills", "backfill_rejects",
+        "device_commands", "device_keys", "idempotency_keys",
     } <= _tables(empty)  # fmt: skip
     assert {
         "telemetry", "loaded_component_day_signals", "backfill_loads", "vehicles", "service_records",
