@@ -10,6 +10,7 @@ MAY_READ = {
     "staging": {"source"},
     "intermediate": {"staging", "intermediate"},
     "marts": {"staging", "intermediate", "marts"},
+    "features": {"staging", "intermediate", "marts"},
 }
 """telemetry_hourly is so thin that nothing stands between its staging and itself."""
 EXCEPTIONS = {("telemetry_hourly", "day_loads")}
@@ -45,11 +46,11 @@ def test_models_read_only_from_the_layers_below(target: str):
 @pytest.mark.parametrize("target", TARGETS)
 def test_names_tell_the_layer(target: str):
     for node in _models(target):
-        prefix = {"staging": "stg_", "intermediate": "int_"}.get(_layer(node))
+        prefix = {"staging": "stg_", "intermediate": "int_", "features": "ftr_"}.get(_layer(node))
         if prefix:
             assert node["name"].startswith(prefix), node["name"]
         else:
-            assert not node["name"].startswith(("stg_", "int_")), node["name"]
+            assert not node["name"].startswith(("stg_", "int_", "ftr_")), node["name"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -67,7 +68,7 @@ def test_marts_have_contracts_and_a_tested_key(target: str):
         for test in manifest["nodes"].values()
         if (test.get("test_metadata") or {}).get("name") == "one_row_per"
     }
-    marts = [node for node in _models(target) if _layer(node) == "marts"]
+    marts = [node for node in _models(target) if _layer(node) in ("marts", "features")]
     assert marts
     for node in marts:
         assert node["contract"]["enforced"], node["name"]

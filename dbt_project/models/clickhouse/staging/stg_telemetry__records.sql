@@ -24,6 +24,9 @@ renamed as (
         if(
             event_id = 250 and raw_data != '', JSONExtract(raw_data, '250', 'Nullable(Int16)'), null
         ) as trip_mark,
+        -- a Float32 of what the tracker counts in millivolts
+        round(toFloat64(battery_v), 3) as battery_v,
+        toFloat64(ambient_c) as ambient_c,
         harsh_kind,
         dtc_codes,
         dtc_known as is_dtc_known,
@@ -37,7 +40,8 @@ renamed as (
 
         -- times
         time as recorded_at,
-        toDate(time) as recorded_date
+        toDate(time) as recorded_date,
+        received_at
 
     from source
     where vin != ''
