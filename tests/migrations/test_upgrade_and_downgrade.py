@@ -44,7 +44,7 @@ def test_up_makes_every_table_and_down_takes_them_away(empty: Settings) -> None:
     } <= _tables(empty)  # fmt: skip
     assert {
         "telemetry", "loaded_component_day_signals", "backfill_loads", "vehicles", "service_records",
-        "maintenance_predictions", "health_scores",
+        "maintenance_predictions", "health_scores", "alerts",
     } <= _warm_tables(empty)  # fmt: skip
     assert all(state.is_current for state in apply.states(empty))
     apply.downgrade(empty)
