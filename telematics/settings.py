@@ -67,6 +67,23 @@ class Settings(BaseSettings):
 
     gateway_host: str = Field("127.0.0.1", description="Address of the device port.")
     gateway_port: int = Field(5027, ge=1, le=65535)
+    gateway_udp_port: int | None = Field(
+        None, ge=0, le=65535, description="UDP device port; default the number of the TCP one, 0 is off."
+    )
+    gateway_tls_port: int | None = Field(
+        None, ge=1, le=65535, description="TLS beside the plain port; default: TLS takes its place."
+    )
+    gateway_tls_certificate: Path | None = Field(
+        None, description="PEM file of the certificate chain; with a key, devices connect over TLS."
+    )
+    gateway_tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    gateway_processes: int = Field(
+        1, ge=1, le=256, description="Gateways that share the device port (SO_REUSEPORT), one a processor."
+    )
+    unknown_devices: Literal["refuse", "quarantine"] = Field(
+        "refuse",
+        description="quarantine lets unknown devices log in and keeps their frames in a topic of its own.",
+    )
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
     dagster_host: str = "127.0.0.1"
@@ -109,6 +126,16 @@ class Settings(BaseSettings):
         30.0, gt=0, description="A frame that was begun and is not complete after this ends the connection."
     )
     gateway_max_connections: int = Field(20_000, ge=1)
+    gateway_max_frames_per_s: float = Field(
+        1_000.0, ge=0, description="What one device may send; then it is read slower. 0 is no limit."
+    )
+    command_quiet_s: float = Field(
+        1.0, ge=0, description="A command waits until its device was silent this long: its backlog is sent."
+    )
+    command_answer_timeout_s: float = Field(
+        30.0, gt=0, description="A command without an answer by then is sent again, three times in all."
+    )
+    ask_version: bool = Field(True, description="Ask each new device once what it is (getver).")
     gateway_linger_ms: float = Field(
         2.0, ge=0, description="How long frames wait for others to share a request to Kafka."
     )

@@ -43,8 +43,10 @@ class FrameProducer(Protocol[Token]):
     def start(self, deliver: Callable[[Sequence[tuple[Token, bool]]], None]) -> None:
         """Begin; `deliver` gets every sent token once, in the loop, with True if its message is durable."""
 
-    def send(self, key: bytes, value: bytes, headers: Headers, token: Token) -> bool:
-        """Queue one message; False if there is no room now."""
+    def send(
+        self, key: bytes, value: bytes, headers: Headers, token: Token, topic: str | None = None
+    ) -> bool:
+        """Queue one message, for the producer's own topic unless another is named; False without room."""
 
     async def flush(self, timeout_s: float) -> int:
         """Wait until every message is delivered or failed; returns how many still are not."""
@@ -112,15 +114,17 @@ class KafkaFrameProducer(Generic[Token]):
         self._deliver = deliver
         self._poll()
 
-    def send(self, key: bytes, value: bytes, headers: Headers, token: Token) -> bool:
-        """Queue one message; False if the queue is full.
+    def send(
+        self, key: bytes, value: bytes, headers: Headers, token: Token, topic: str | None = None
+    ) -> bool:
+        """Queue one message, for the producer's own topic unless another is named; False if it is full.
 
         Raises:
             ProducerBrokenError: the producer can never deliver again.
         """
         try:
             self._producer.produce(
-                self._topic, value, key, headers=headers, on_delivery=partial(self._report, token)
+                topic or self._topic, value, key, headers=headers, on_delivery=partial(self._report, token)
             )
         except BufferError:
             return False
