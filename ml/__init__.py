@@ -1,1 +1,4 @@
-"""Models: from feature rows to predictions, as plain functions over tables; no I/O but the registry's files."""
+"""Models: from feature rows to predictions, as plain functions over tables.
+
+No input or output but the registry's files.
+"""

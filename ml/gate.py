@@ -1,0 +1,98 @@
+"""The gate before promotion: each condition is a sentence with its numbers.
+
+A candidate passes when every verdict does. The calibration verdict goes by the point of O/E within 0.9 to
+1.1, and by its interval only where that says the point means nothing: wider than MAX_OE_HALF_WIDTH on
+either side, there were too few failures to judge, and what could not be judged is not promoted.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ml.evaluation import Evaluation
+
+MIN_PRECISION_RATIO: Final = 1.5
+OE_RANGE: Final = (0.9, 1.1)
+MAX_OE_HALF_WIDTH: Final = 0.35
+"""[A] On either side of the point: reached with about 40 failures, as the width goes like 2 / sqrt(n)."""
+MIN_FAILURES: Final = 40
+"""[A] Distinct held-out failures below which nothing is promoted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One condition.
+
+    Attributes:
+        name: short, for a check's name.
+        passed: whether it holds.
+        sentence: what was asked and what was found, with interval.
+    """
+
+    name: str
+    passed: bool
+    sentence: str
+
+
+def judge(evaluation: Evaluation) -> tuple[Verdict, ...]:
+    """The verdicts on the model that was evaluated."""
+    return (
+        _enough_failures(evaluation),
+        _lower_loss(evaluation, "km", "the Kaplan–Meier curve"),
+        _lower_loss(evaluation, "rule", "the calibrated crank-voltage rule"),
+        _better_ranking(evaluation),
+        _calibrated(evaluation),
+    )
+
+
+def is_passed(verdicts: tuple[Verdict, ...]) -> bool:
+    """Whether the candidate may be promoted."""
+    return all(verdict.passed for verdict in verdicts)
+
+
+def _enough_failures(evaluation: Evaluation) -> Verdict:
+    count = evaluation.failure_count
+    passed = count >= MIN_FAILURES
+    advice = "" if passed else "; load a longer history or more vehicles"
+    sentence = (
+        f"{count} held-out failures of {evaluation.vehicle_count} vehicles from {evaluation.cutoff} on, "
+        f"at least {MIN_FAILURES} asked{advice}"
+    )
+    return Verdict("enough_failures", passed, sentence)
+
+
+def _lower_loss(evaluation: Evaluation, name: str, words: str) -> Verdict:
+    figure = evaluation.figures[f"log_loss_vs_{name}"]
+    passed = bool(np.isfinite(figure.high) and figure.high < 0)
+    found = "excludes zero" if passed else "does not stay below zero"
+    sentence = (
+        f"90-day log-loss differs by {figure.point:+.4f} [{figure.low:+.4f}, {figure.high:+.4f}] "
+        f"from {words}: the interval {found}"
+    )
+    return Verdict(f"log_loss_vs_{name}", passed, sentence)
+
+
+def _better_ranking(evaluation: Evaluation) -> Verdict:
+    figure = evaluation.figures["average_precision_vs_rule"]
+    passed = bool(figure.point >= MIN_PRECISION_RATIO)
+    sentence = (
+        f"90-day average precision is {figure.point:.2f} [{figure.low:.2f}, {figure.high:.2f}] times that of "
+        f"the crank-voltage rule, at least {MIN_PRECISION_RATIO} asked"
+    )
+    return Verdict("average_precision_vs_rule", passed, sentence)
+
+
+def _calibrated(evaluation: Evaluation) -> Verdict:
+    figure = evaluation.figures["oe_ratio"]
+    low, high = OE_RANGE
+    is_near = bool(low <= figure.point <= high)
+    width = max(figure.point - figure.low, figure.high - figure.point)
+    is_sharp = bool(width <= MAX_OE_HALF_WIDTH)
+    sentence = (
+        f"90-day observed over expected failures is {figure.point:.2f} "
+        f"[{figure.low:.2f}, {figure.high:.2f}], {low} to {high} asked"
+    )
+    if is_near and not is_sharp:
+        sentence += f"; the interval is wider than {MAX_OE_HALF_WIDTH} on a side: too few failures"
+    return Verdict("oe_ratio", is_near and is_sharp, sentence)
