@@ -75,12 +75,12 @@ def read_maintenance(client: Client, as_of: date) -> Sections:
         predictions = []
         for _, scored_on, *values in rows:  # noqa: B007 - the last one is used below
             try:
-                predictions.append(orjson.Fragment(_prediction(values)))
+                predictions.append(_fragment(_prediction(values)))
             except (ValueError, TypeError):
                 sections.unreadable_count += 1
         if predictions:
             section = {"as_of": scored_on, "predictions": predictions}
-            sections.by_vin[vin] = orjson.Fragment(orjson.dumps(section))
+            sections.by_vin[vin] = _fragment(section)
     return sections
 
 
@@ -89,7 +89,7 @@ def read_health(client: Client, as_of: date) -> Sections:
     sections = Sections()
     for vin, scored_on, score, parts, rule, is_capped in _rows(client, _HEALTH, as_of):
         try:
-            document = orjson.dumps(
+            section = _fragment(
                 {
                     "as_of": scored_on,
                     "score": score,
@@ -101,15 +101,24 @@ def read_health(client: Client, as_of: date) -> Sections:
         except (ValueError, TypeError):
             sections.unreadable_count += 1
         else:
-            sections.by_vin[vin] = orjson.Fragment(document)
+            sections.by_vin[vin] = section
     return sections
 
 
-def _prediction(values: Iterable[Any]) -> bytes:
+def _prediction(values: Iterable[Any]) -> Mapping[str, Any]:
     document = dict(zip(_PREDICTION_COLUMNS, values, strict=True))
     document["evidence"] = _json_list(document["evidence"])
     document["trained_on"] = _trained_on(document["trained_on"])
-    return orjson.dumps(document)
+    return document
+
+
+def _fragment(value: object) -> orjson.Fragment:
+    """The value as JSON, to be put into a document as it is.
+
+    As text, which is a copy: orjson shrinks its own buffer in place, and what that leaves of the heap between
+    100,000 of them is 4 kB each (measured: 388 MB for 100,000 health scores of 250 bytes).
+    """
+    return orjson.Fragment(orjson.dumps(value).decode())
 
 
 @lru_cache(maxsize=64)
