@@ -12,7 +12,7 @@ import typer
 
 from telematics.errors import PistonError
 
-GROUPS = ("stack", "decode", "ingest", "devices", "replay", "serving", "dagster", "demo")
+GROUPS = ("stack", "decode", "ingest", "devices", "replay", "backfill", "serving", "dagster", "demo")
 
 app = typer.Typer(
     name="piston",
