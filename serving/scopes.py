@@ -29,7 +29,7 @@ DESCRIPTIONS: dict[Scope, str] = {
     Scope.LOCATION_COARSE: "Position rounded to 0.01 degrees (about 1.1 km), without heading and altitude.",
     Scope.DTC_READ: "Diagnostic trouble codes.",
     Scope.MAINTENANCE_READ: "Maintenance predictions and the health score, with the findings behind them: "
-    "voltages, temperatures, use, and trouble codes as far as they count.",
+    "voltages, temperatures, use, how often trouble codes were set (which ones: dtc:read).",
     Scope.SCORE_READ: "The driving score. Never held by default by history and insurer partners.",
 }
 

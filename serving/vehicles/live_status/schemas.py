@@ -27,21 +27,28 @@ class HealthPartRead(BaseModel):
 
     model_config = ConfigDict(title="HealthPart")
 
-    component: str = Field(description="The component.", examples=["battery"])
+    component: str = Field(
+        description="The component; `safety_critical_codes` stands for what active trouble codes take.",
+        examples=["battery"],
+    )
     survival_90d: float | None = Field(
-        description="Probability that it does not fail within 90 days of `health_as_of`; null where unknown.",
+        description="Probability that it does not fail within 90 days of `health_as_of`. Null where unknown, "
+        "and for what is no component.",
         ge=0,
         le=1,
         examples=[0.93],
     )
     weight: float = Field(description="Its weight in the rule.", examples=[0.6])
     points_lost: float | None = Field(
-        description="Points of 100 that it costs; the parts add up. Null where unknown.", examples=[4.3]
+        description="Points of 100 that it costs; those of all parts add up to 100 minus the score. Null "
+        "where unknown.",
+        examples=[4.3],
     )
     status: PartStatus = Field(description="Whether it could be judged.", examples=["known"])
     reason: str | None = Field(
-        description="Why it could not be judged; null where it could.",
-        examples=["no 12 V signal in the last 90 days"],
+        description="Why it could not be judged; of a judged one, the trouble codes that it rests on (needs "
+        "`dtc:read`).",
+        examples=["no 12 V voltage was reported in the last 28 days"],
     )
 
 
@@ -54,8 +61,8 @@ class VehicleHealthRead(BaseModel):
         examples=[["P0300"]],
     )
     health_score: int | None = Field(
-        description="0 to 100, the higher the better; needs `maintenance:read`. Null where a component that "
-        "counts cannot be judged: `health_parts` says which, and why.",
+        description="0 to 100, the higher the better, of the components that can be judged; needs "
+        "`maintenance:read`. Null where none can: `health_parts` says which, and why.",
         ge=0,
         le=100,
         examples=[82],
@@ -68,7 +75,7 @@ class VehicleHealthRead(BaseModel):
         examples=["100 × product of survival_90d ^ weight, capped at 40 by a safety-critical trouble code"],
     )
     health_is_capped: bool | None = Field(
-        description="Whether the rule's cap holds, so that the parts do not add up to the score; needs "
+        description="Whether an active safety-critical trouble code holds the score down; needs "
         "`maintenance:read`.",
         examples=[False],
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from serving.consent.gate import VehicleAccess
 from serving.scopes import Scope
-from serving.vehicles.disclosure import Disclosure
+from serving.vehicles.disclosure import Disclosure, Value
 from serving.vehicles.live_status.repository import LiveState, LiveStateReader, Signal
 from serving.vehicles.live_status.schemas import (
     DrivingBehaviorMetricRead,
@@ -16,7 +16,7 @@ from serving.vehicles.live_status.schemas import (
     VehicleHealthRead,
 )
 from serving.vehicles.location import Position, maybe_position, precision_allowed, shown_at
-from serving.vehicles.scores import Driving, HealthPart
+from serving.vehicles.scores import Driving, HealthPart, PartStatus
 from serving.vehicles.units import Units, distance, single_precision, speed
 from telematics.clock import rfc3339_ms
 
@@ -49,46 +49,42 @@ def _odometer_miles(state: LiveState) -> float | None:
     return None if published is None else published.miles
 
 
-def _health_part(known: HealthPart) -> HealthPartRead:
+def _health_part(known: HealthPart, fields: Disclosure) -> HealthPartRead:
+    """The part; what is said of a judged one names trouble codes, so it is theirs to disclose."""
+    reason: str | None = known.reason or None
+    if reason is not None and known.status is PartStatus.KNOWN:
+        reason = fields.field(f"vehicle_health.health_parts.{known.component}.reason", reason, _DTC)
     return HealthPartRead(
         component=known.component,
         survival_90d=None if known.survival_90 is None else round(known.survival_90, 4),
         weight=known.weight,
         points_lost=None if known.points_lost is None else round(known.points_lost, 1),
         status=known.status,
-        reason=known.reason or None,
+        reason=reason,
     )
 
 
 def _vehicle_health(fields: Disclosure, state: LiveState) -> VehicleHealthRead:
     """Live values of the vehicle's state, and the health score of the last scored day."""
     known = state.scores.health
+    battery_v = single_precision(_value(state.signals.get("battery_voltage")))
+    dtc_codes = _value(state.signals.get("dtc_codes"))
+
+    def scored(name: str, value: Value | None) -> Value | None:
+        return fields.field(f"vehicle_health.{name}", value, _MAINTENANCE)
+
+    battery_v = fields.field("vehicle_health.battery_voltage", battery_v, _BASE)
+    dtc_codes = fields.field("vehicle_health.active_dtc_codes", dtc_codes, _DTC)
+    score = scored("health_score", known.score if known else None)
+    parts = scored("health_parts", known.parts if known else None)
     return VehicleHealthRead(
-        battery_voltage=fields.field(
-            "vehicle_health.battery_voltage",
-            single_precision(_value(state.signals.get("battery_voltage"))),
-            _BASE,
-        ),
-        active_dtc_codes=fields.field(
-            "vehicle_health.active_dtc_codes", _value(state.signals.get("dtc_codes")), _DTC
-        ),
-        health_score=fields.field(
-            "vehicle_health.health_score", None if known is None else known.score, _MAINTENANCE
-        ),
-        health_parts=fields.field(
-            "vehicle_health.health_parts",
-            None if known is None else [_health_part(part) for part in known.parts],
-            _MAINTENANCE,
-        ),
-        health_rule=fields.field(
-            "vehicle_health.health_rule", None if known is None else known.rule, _MAINTENANCE
-        ),
-        health_is_capped=fields.field(
-            "vehicle_health.health_is_capped", None if known is None else known.is_capped, _MAINTENANCE
-        ),
-        health_as_of=fields.field(
-            "vehicle_health.health_as_of", None if known is None else known.as_of, _MAINTENANCE
-        ),
+        battery_voltage=battery_v,
+        active_dtc_codes=dtc_codes,
+        health_score=score,
+        health_parts=None if parts is None else [_health_part(part, fields) for part in parts],
+        health_rule=scored("health_rule", known.rule if known else None),
+        health_is_capped=scored("health_is_capped", known.is_capped if known else None),
+        health_as_of=scored("health_as_of", known.as_of if known else None),
     )
 
 

@@ -29,14 +29,17 @@ class EvidenceRead(BaseModel):
     value: float | None = Field(
         description="The vehicle's value, in `unit`. Null: never measured.", examples=[8.9]
     )
-    unit: str | None = Field(description="Unit of `value`; null for a plain number.", examples=["V"])
+    unit: str | None = Field(
+        description="Unit of `value` (UCUM: `V`, `mOhm`, `Cel`, `d`, `a`); `1` is a plain number.",
+        examples=["V"],
+    )
     observed_on: datetime.date | None = Field(
         description="UTC day of the measurement; null where the value sums up a window of days.",
         examples=["2026-01-12"],
     )
     fleet_quantile: float | None = Field(
-        description="Share of comparable vehicles with a lower value: 0.02 means that 2 % are lower. Null "
-        "where there is nothing to compare with.",
+        description="Share of the fleet with a lower value in the same month of the year: 0.02 means that "
+        "2 % are lower. Null where there is nothing to compare with.",
         ge=0,
         le=1,
         examples=[0.02],
@@ -126,7 +129,7 @@ class PredictionRead(BaseModel):
     )
     reason: str | None = Field(
         description="Why nothing is claimed; null unless `risk_level` is `unknown`.",
-        examples=["no 12 V signal in the last 90 days"],
+        examples=["no 12 V voltage was reported in the last 28 days"],
     )
     evidence_details: list[EvidenceRead] = Field(
         description="The findings in numbers, the strongest first; one for each text of `evidence`."

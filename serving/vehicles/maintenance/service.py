@@ -13,6 +13,8 @@ from telematics.names import Origin
 
 _DIGITS = 4
 """Of a probability: the tenth of a promille is far below what any calibration can tell."""
+_SIGNIFICANT_DIGITS = 6
+"""Of a measured value; no sensor here is better than one in a thousand."""
 
 
 def build_predictions(access: VehicleAccess, known: Maintenance | None) -> MaintenancePredictionRead:
@@ -52,10 +54,10 @@ def _evidence(known: Evidence) -> EvidenceRead:
     return EvidenceRead(
         text=known.text,
         feature=known.feature,
-        value=known.value,
+        value=None if known.value is None else float(f"{known.value:.{_SIGNIFICANT_DIGITS}g}"),
         unit=known.unit or None,
         observed_on=known.observed_on,
-        fleet_quantile=known.fleet_quantile,
+        fleet_quantile=_rounded(known.fleet_quantile),
     )
 
 

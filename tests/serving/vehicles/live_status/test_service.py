@@ -248,6 +248,38 @@ async def test_a_capped_score_says_that_it_is(world: World) -> None:
     assert (answer.vehicle_health.health_score, answer.vehicle_health.health_is_capped) == (40, True)
 
 
+@pytest.mark.parametrize("may_read_codes", [True, False])
+async def test_which_codes_cap_a_score_is_for_those_who_may_read_codes(
+    may_read_codes: bool, world: World
+) -> None:
+    cap = make_part(
+        component="safety_critical_codes",
+        survival_90=None,
+        weight=0.0,
+        points_lost=56.0,
+        reason="active: C0035",
+    )
+    state = make_state(scores={"health": make_health(score=40, is_capped=True, parts=[make_part(), cap])})
+    scopes = set(Scope) if may_read_codes else set(Scope) - {Scope.DTC_READ}
+    answer = await build(world, state, *scopes)
+    assert answer.vehicle_health.health_parts is not None
+    shown = answer.vehicle_health.health_parts[1]
+    assert shown.points_lost == 56.0
+    path = "vehicle_health.health_parts.safety_critical_codes.reason"
+    assert (shown.reason, path in answer.withheld) == (
+        ("active: C0035", False) if may_read_codes else (None, True)
+    )
+    assert may_read_codes or "C0035" not in answer.model_dump_json()
+
+
+async def test_that_a_score_is_capped_shows_nowhere_without_the_scope(world: World) -> None:
+    cap = make_part(component="safety_critical_codes", reason="active: C0035")
+    health = make_health(score=40, is_capped=True, parts=[make_part(), cap])
+    capped = await build(world, make_state(scores={"health": health}), *BASE)
+    free = await build(world, make_state(), *BASE)
+    assert capped == free
+
+
 async def test_a_score_of_zero_is_a_score(world: World) -> None:
     answer = await build(world, make_state(scores={"health": make_health(score=0)}))
     assert answer.vehicle_health.health_score == 0
