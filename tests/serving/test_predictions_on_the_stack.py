@@ -9,19 +9,25 @@ import httpx
 import pytest
 import redis
 
+from ml.claims import RiskLevel
+from ml.evidence import Evidence
+from ml.health import health_scores
+from ml.predict import Prediction
 from serving.consent.service import ConsentService
 from serving.partners.service import Credentials, PartnerService
 from serving.scopes import PartnerKind, Scope
 from telematics.names import scores_key
 from telematics.settings import Settings
-from tests.serving.planting import Operate, Vehicle, clickhouse, path, plant_scores
+from tests.serving.planting import Operate, Vehicle, at, clickhouse, path, plant_scores
 from tests.warehouse.publish.planting import (
     EVIDENCE,
     PART,
+    TRAINED_ON,
     plant_health,
     plant_prediction,
     standing_marts,
 )
+from warehouse.predictions import write_health_scores, write_predictions
 from warehouse.publish import publish_summaries
 
 pytestmark = pytest.mark.integration
@@ -60,6 +66,75 @@ async def test_what_a_model_wrote_is_what_a_partner_reads(
     health = (await read(api, vehicle, "live-status"))["vehicle_health"]
     assert (health["health_score"], health["health_as_of"]) == (96, str(vehicle.day))
     assert health["health_parts"][0]["survival_90d"] == PART["survival_90"]
+
+
+async def test_what_the_models_own_code_makes_is_read_to_its_last_field(
+    stack: Settings, warehouse: Any, vehicle: Vehicle, api: httpx.AsyncClient
+) -> None:
+    """No planted row: the values of `ml`, written by the warehouse's own writer."""
+    judged = Prediction(
+        vin=vehicle.vin,
+        component="battery",
+        as_of=vehicle.day,
+        origin="simulated",
+        risk_level=RiskLevel.HIGH,
+        risk_30=0.62,
+        risk_90=0.9,
+        estimated_failure=vehicle.day + timedelta(days=23),
+        earliest_failure=vehicle.day + timedelta(days=4),
+        latest_failure=None,
+        confidence=0.62,
+        data_sufficiency=0.88,
+        reason="",
+        evidence=(Evidence("crank 8.9 V", "crank_min_v_28d", 8.9, "V", vehicle.day, 0.02, 0.8),),
+        survival=(1.0, 0.9, 0.8, 0.38, 0.2, 0.1, 0.05, 0.02, 0.01),
+        model_id="20260101T020000Z-1f3c9a",
+        trained_on=TRAINED_ON,
+        scored_at=at(vehicle.day, 2),
+    )
+    (health,) = health_scores([judged], {vehicle.vin: ("C0035",)}, scored_at=at(vehicle.day, 2))
+    write_predictions(stack, vehicle.day, [judged.as_row()])
+    write_health_scores(stack, vehicle.day, [health.as_row()])
+    publish_summaries(stack, vehicle.day)
+    (prediction,) = (await read(api, vehicle, "maintenance-prediction"))["predictions"]
+    assert prediction == {
+        "component": "battery",
+        "risk_level": "high",
+        "estimated_failure": str(vehicle.day + timedelta(days=23)),
+        "confidence": 0.62,
+        "evidence": ["crank 8.9 V"],
+        "earliest_failure": str(vehicle.day + timedelta(days=4)),
+        "latest_failure": None,
+        "risk_30d": 0.62,
+        "risk_90d": 0.9,
+        "data_sufficiency": 0.88,
+        "reason": None,
+        "evidence_details": [
+            {
+                "text": "crank 8.9 V",
+                "feature": "crank_min_v_28d",
+                "value": 8.9,
+                "unit": "V",
+                "observed_on": str(vehicle.day),
+                "fleet_quantile": 0.02,
+            }
+        ],
+        "model_id": "20260101T020000Z-1f3c9a",
+        "trained_on": {
+            "is_simulated_only": True,
+            "landmark_count": None,
+            "data_from": None,
+            "data_until": None,
+            "data_hash": None,
+            **TRAINED_ON,
+        },
+    }
+    found = (await read(api, vehicle, "live-status"))["vehicle_health"]
+    assert (found["health_score"], found["health_rule"]) == (health.health_score, health.rule)
+    assert found["health_is_capped"] is health.is_capped
+    assert {part["component"]: (part["status"], part["points_lost"]) for part in found["health_parts"]} == {
+        part.component: (part.status, part.points_lost) for part in health.parts
+    }
 
 
 async def test_a_newer_scoring_replaces_the_older_one_with_the_next_publishing(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import structlog
 
-from serving.vehicles.scores import Scores, parse_scores
+from ml import claims
+from serving.vehicles.scores import RiskLevel, Scores, parse_scores
 from tests.serving.published import (
     make_document,
     make_evidence,
@@ -27,6 +28,10 @@ SECTIONS = ("odometer", "driving", "maintenance", "health")
 )
 def test_a_document_that_is_missing_or_damaged_is_no_document(text: bytes | None) -> None:
     assert parse_scores(text) == Scores()
+
+
+def test_risk_levels_are_the_models_words() -> None:
+    assert {each.value for each in RiskLevel} == {each.value for each in claims.RiskLevel}
 
 
 def test_every_section_is_read() -> None:
