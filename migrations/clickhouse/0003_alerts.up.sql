@@ -1,5 +1,5 @@
--- Kafka keeps alerts for 30 days (telemetry.alerts.v1), this table for good. The writer leaves out what is there;
--- should it ever insert an alert twice, a merge leaves one row. Read with `final`.
+-- Kafka keeps alerts for 30 days (telemetry.alerts.v1), this table for good. The writer leaves out what is there.
+-- Should it ever insert an alert twice, a merge leaves one row, so read with `final`.
 create table if not exists analytics.alerts (
     alert_id        String,
     vin             String,
