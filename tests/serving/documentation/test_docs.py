@@ -71,6 +71,27 @@ async def test_the_security_scheme_is_client_credentials_with_every_scope(client
     ]
 
 
+async def test_the_document_says_what_a_prediction_claims_and_who_may_read_it(
+    client: httpx.AsyncClient,
+) -> None:
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/api/v1/vehicles/{vin}/maintenance-prediction"]["get"]
+    assert operation["security"] == [{"oauth2": ["maintenance:read"]}]
+    assert [each["name"] for each in operation["parameters"]] == ["vin"]
+    schemas = document["components"]["schemas"]
+    assert schemas["RiskLevel"]["enum"] == ["low", "medium", "high", "unknown"]
+    fields = {
+        name: field.get("description", "") for name, field in schemas["PredictionRead"]["properties"].items()
+    }
+    for name, words in {
+        "confidence": ("Calibrated probability", "30 days", "90 days", "`data_sufficiency`"),
+        "data_sufficiency": ("Apart from `confidence`",),
+        "estimated_failure": ("Null where", "12 months", "`unknown`"),
+        "trained_on": ("simulated",),
+    }.items():
+        assert all(word in fields[name] for word in words), name
+
+
 async def test_every_field_of_an_answer_is_described(client: httpx.AsyncClient) -> None:
     schemas = (await client.get("/openapi.json")).json()["components"]["schemas"]
     for name in (
