@@ -36,14 +36,16 @@ ODOMETER_COLUMNS: Final = {
 }
 """Best source first: `device_installations.odometer_source` is chosen in this order."""
 
-_DTC_COUNT: Final = "dtc_count"
-_DTC_COUNT_ID: Final = 30
+DTC_CODES: Final = "dtc_codes"
+DTC_COUNT: Final = "dtc_count"
+"""A column of `element_columns` and not of the table: see `_settle_dtc`."""
+DTC_COUNT_ID: Final = 30
 
 # (AVL id, the dictionary's name for it) → column. The name has to agree, too: on a 6xx device id 36 is a
 # mileage and 87 a fuel level.
 _COLUMNS: Final = {
     (16, "total_odometer"): "odometer_gnss_m",
-    (30, "dtc_count"): _DTC_COUNT,
+    (30, "dtc_count"): DTC_COUNT,
     (31, "engine_load"): "engine_load_pct",
     (32, "coolant_temperature"): "coolant_c",
     (33, "short_fuel_trim"): "fuel_trim_pct",
@@ -60,18 +62,18 @@ _COLUMNS: Final = {
     (240, "movement"): "movement",
     (253, "green_driving_type"): "harsh_kind",
     (254, "green_driving_value"): "harsh_value",
-    (281, "dtc_codes"): "dtc_codes",
+    (281, "dtc_codes"): DTC_CODES,
     (389, "oem_total_mileage"): "odometer_obd_m",
 }
-_FLAGS: Final = frozenset({"ignition", "movement"})
+FLAG_COLUMNS: Final = frozenset({"ignition", "movement"})
 # The unit of 254 depends on 253 in the same record (g × 100, or an angle), so both stay raw.
-_RAW: Final = frozenset({"harsh_kind", "harsh_value"})
-_METRES_PER_KM: Final = 1000
-_DTC: Final = re.compile(r"[A-Za-z0-9-]{1,16}")
+RAW_COLUMNS: Final = frozenset({"harsh_kind", "harsh_value"})
+METRES_PER_KM: Final = 1000
+DTC_FORM: Final = re.compile(r"[A-Za-z0-9-]{1,16}")
 
-_MAX_LATITUDE_RAW: Final = 900_000_000
-_MAX_LONGITUDE_RAW: Final = 1_800_000_000
-_FULL_CIRCLE_DEG: Final = 360
+MAX_LATITUDE_RAW: Final = 900_000_000
+MAX_LONGITUDE_RAW: Final = 1_800_000_000
+FULL_CIRCLE_DEG: Final = 360
 
 
 def _as_flag(raw: Raw) -> bool | None:
@@ -88,13 +90,13 @@ def _as_dtc_codes(raw: Raw) -> tuple[str, ...] | None:
         return None
     codes = [code.strip() for code in raw.decode("latin-1").rstrip("\0").split(",")]
     codes = [code.upper() for code in codes if code]
-    return tuple(codes) if all(map(_DTC.fullmatch, codes)) else None
+    return tuple(codes) if all(map(DTC_FORM.fullmatch, codes)) else None
 
 
 def _by_dictionary(element: dictionary.AvlElement) -> Convert:
     """A conversion by the dictionary: sign, multiplier, and the codes that mean "no value"."""
     if element.unit == "km":
-        return lambda raw: None if (km := element.value(raw)) is None else int(km) * _METRES_PER_KM
+        return lambda raw: None if (km := element.value(raw)) is None else int(km) * METRES_PER_KM
     if element.width == 1:
         # half of all elements are one byte wide: look the value up instead of working it out
         values = tuple(map(element.value, range(256)))
@@ -103,13 +105,22 @@ def _by_dictionary(element: dictionary.AvlElement) -> Convert:
 
 
 def _conversion(element: dictionary.AvlElement, column: str) -> Convert:
-    if column in _FLAGS:
+    if column in FLAG_COLUMNS:
         return _as_flag
-    if column == "dtc_codes":
+    if column == DTC_CODES:
         return _as_dtc_codes
-    if column in _RAW:
+    if column in RAW_COLUMNS:
         return _as_raw
     return _by_dictionary(element)
+
+
+def column_elements(family: str) -> Mapping[tuple[int, int], tuple[str, dictionary.AvlElement]]:
+    """The elements of a Teltonika family that have a column: (AVL id, wire width) → column and meaning."""
+    return {
+        key: (column, element)
+        for key, element in dictionary.elements(family).items()
+        if (column := _COLUMNS.get((element.id, element.name))) is not None
+    }
 
 
 @cache
@@ -119,8 +130,7 @@ def element_columns(family: str | None) -> ElementColumns:
         return {}
     return {
         key: (column, _conversion(element, column))
-        for key, element in dictionary.elements(family).items()
-        if (column := _COLUMNS.get((element.id, element.name))) is not None
+        for key, (column, element) in column_elements(family).items()
     }
 
 
@@ -136,8 +146,8 @@ def measure(record: AvlRecord, columns: ElementColumns) -> Measurement:
     }
     unfit: dict[str, int | str] = {}
     latitude, longitude, angle = record.latitude_raw, record.longitude_raw, record.angle_deg
-    is_on_globe = -_MAX_LATITUDE_RAW <= latitude <= _MAX_LATITUDE_RAW and (
-        -_MAX_LONGITUDE_RAW <= longitude <= _MAX_LONGITUDE_RAW
+    is_on_globe = -MAX_LATITUDE_RAW <= latitude <= MAX_LATITUDE_RAW and (
+        -MAX_LONGITUDE_RAW <= longitude <= MAX_LONGITUDE_RAW
     )
     if is_on_globe:
         measured["lat"] = record.latitude_deg
@@ -145,7 +155,7 @@ def measure(record: AvlRecord, columns: ElementColumns) -> Measurement:
     else:
         unfit["latitude"], unfit["longitude"] = latitude, longitude
     measured["is_valid"] = satellites > 0 and is_on_globe
-    if angle <= _FULL_CIRCLE_DEG:
+    if angle <= FULL_CIRCLE_DEG:
         measured["heading"] = angle
     else:
         unfit["angle"] = angle
@@ -155,7 +165,7 @@ def measure(record: AvlRecord, columns: ElementColumns) -> Measurement:
             measured[found[0]] = value
         else:
             unfit[str(avl_id)] = raw if isinstance(raw, int) else raw.hex()
-    if _DTC_COUNT in measured:
+    if DTC_COUNT in measured:
         _settle_dtc(measured, unfit)
     if unfit:
         measured["raw_data"] = json.dumps(unfit)
@@ -164,11 +174,11 @@ def measure(record: AvlRecord, columns: ElementColumns) -> Measurement:
 
 def _settle_dtc(measured: Measurement, unfit: dict[str, int | str]) -> None:
     """AVL 30 counts trouble codes, AVL 281 lists them: a count of 0 and no list means none."""
-    count = measured.pop(_DTC_COUNT)
+    count = measured.pop(DTC_COUNT)
     if count == 0:
         measured.setdefault("dtc_codes", ())
     else:
-        unfit[str(_DTC_COUNT_ID)] = int(count) if isinstance(count, int) else 0
+        unfit[str(DTC_COUNT_ID)] = int(count) if isinstance(count, int) else 0
         if measured.get("dtc_codes") == ():
             del measured["dtc_codes"]
 

@@ -32,6 +32,9 @@ class Registry(Protocol):
     def at(self, imei: str, time_ms: int) -> Installation | None:
         """The installation that holds at a moment."""
 
+    def installations(self, imei: str) -> tuple[Installation, ...]:
+        """All installations of a device, oldest first."""
+
 
 def imeis_of(messages: Iterable[RawMessage]) -> set[str]:
     """The devices whose frames these are, by the messages' keys."""
@@ -89,6 +92,11 @@ class RegistryCache:
         """The installation that holds at a moment."""
         known = self._devices.get(imei)
         return None if known is None else known[1].at(imei, time_ms)
+
+    def installations(self, imei: str) -> tuple[Installation, ...]:
+        """All installations of a device, oldest first; empty if it is not registered."""
+        known = self._devices.get(imei)
+        return () if known is None else known[1].installations(imei)
 
 
 class RegistryReader:

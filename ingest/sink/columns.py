@@ -9,6 +9,8 @@ Type oids are PostgreSQL's own, fixed since the types exist (`pg_type.dat`).
 from dataclasses import dataclass
 from typing import Final
 
+from telematics.imei import IMEI_LENGTH
+
 TABLE: Final = "telemetry"
 
 
@@ -38,8 +40,9 @@ class VariableColumn:
 BOOL, INT8, INT2, INT4, TEXT = 16, 20, 21, 23, 25
 FLOAT4, FLOAT8, TEXT_ARRAY, TIMESTAMPTZ, JSONB = 700, 701, 1009, 1184, 3802
 
-_IMEI: Final = "15s"
-_VIN: Final = "17s"
+VIN_LENGTH: Final = 17
+_IMEI: Final = f"{IMEI_LENGTH}s"
+_VIN: Final = f"{VIN_LENGTH}s"
 
 FIXED_COLUMNS: Final = (
     FixedColumn("time", TIMESTAMPTZ, "q"),

@@ -1,15 +1,16 @@
 """A batch of Kafka messages in, the bytes of a COPY and the rejected messages out.
 
-This is the sink's seam for speed: `FrameDecoder` says what the sink needs, and the decoder here walks records
-in plain Python. One that decodes whole batches into columns can take its place without the store noticing.
+This is the sink's seam for speed: `FrameDecoder` says what the sink needs. The decoder here walks records in
+plain Python and is the reference; `ingest.sink.batch_decoding` gives the same answer from compiled code.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ingest.codec8.errors import DecodeError
+from ingest.codec8.records import AvlPacket
 from ingest.frame_packet import NotTelemetryError, unpack_avl
 from ingest.measurement import ODOMETER_COLUMNS, odometer_metres
 from ingest.registry.timeline import Installation
@@ -24,6 +25,7 @@ from ingest.sink.rows import (
     stamp_odometer,
 )
 from ingest.stream.messages import (
+    FrameMessage,
     MalformedMessageError,
     RawMessage,
     decode_frame,
@@ -151,19 +153,11 @@ class PythonFrameDecoder:
         )
 
     def _decode_message(self, message: RawMessage, registry: Registry, batch: _Accumulator) -> None:
-        if message.topic() == Topic.READINGS:
-            batch.rejects.append(reject(message, "unsupported", "posted readings are not stored yet"))
+        unpacked = unpack_message(message)
+        if isinstance(unpacked, Reject):
+            batch.rejects.append(unpacked)
             return
-        try:
-            frame = decode_frame(message)
-            packet = unpack_avl(frame)
-        except (MalformedMessageError, NotTelemetryError) as error:
-            batch.rejects.append(reject(message, error.reason, error.detail))
-            return
-        except DecodeError as error:
-            detail = f"{error.detail} (byte {error.offset})"
-            batch.rejects.append(reject(message, error.reason.value, detail))
-            return
+        frame, packet = unpacked
         context = frame_context(frame, registry)
         batch.newest_received_at_ms = max(batch.newest_received_at_ms, frame.received_at_ms)
         unstorable: list[int] = []
@@ -175,9 +169,27 @@ class PythonFrameDecoder:
             else:
                 unstorable.append(index)
         if unstorable:
-            numbers = ", ".join(map(str, unstorable))
-            detail = f"records {numbers} lie outside the years 2000 to 2099; the others are stored"
-            batch.rejects.append(reject(message, "time_out_of_range", detail))
+            batch.rejects.append(reject_untimely(message, unstorable))
+
+
+def unpack_message(message: RawMessage) -> tuple[FrameMessage, AvlPacket] | Reject:
+    """The AVL packet in a message, or why there is none."""
+    if message.topic() == Topic.READINGS:
+        return reject(message, "unsupported", "posted readings are not stored yet")
+    try:
+        frame = decode_frame(message)
+        return frame, unpack_avl(frame)
+    except (MalformedMessageError, NotTelemetryError) as error:
+        return reject(message, error.reason, error.detail)
+    except DecodeError as error:
+        return reject(message, error.reason.value, f"{error.detail} (byte {error.offset})")
+
+
+def reject_untimely(message: RawMessage, indices: Iterable[int]) -> Reject:
+    """A message some of whose records, numbered from 0, have a time that no row can have."""
+    numbers = ", ".join(map(str, indices))
+    detail = f"records {numbers} lie outside the years 2000 to 2099; the others are stored"
+    return reject(message, "time_out_of_range", detail)
 
 
 def reject(message: RawMessage, reason: str, detail: str) -> Reject:

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from prometheus_client import start_http_server
 
-from ingest.sink.decoding import PythonFrameDecoder
+from ingest.sink.decoding import FrameDecoder, PythonFrameDecoder
 from ingest.sink.metrics import SinkMetrics
 from ingest.sink.service import Sink
 from ingest.sink.store import TelemetryStore
@@ -23,8 +23,23 @@ METRICS_PORT_OFFSET: Final = 1
 """The sink's metrics are on `metrics_port` + this."""
 
 
-def run_sink(settings: Settings, stop: threading.Event) -> None:
+def make_decoder(*, is_reference: bool) -> FrameDecoder:
+    """The batch decoder, which compiles or loads its machine code here, or the plain reference."""
+    if is_reference:
+        return PythonFrameDecoder()
+    # imported here: the reference works without numba
+    from ingest.sink.batch_decoding import BatchFrameDecoder
+
+    return BatchFrameDecoder()
+
+
+def run_sink(settings: Settings, stop: threading.Event, *, is_reference: bool = False) -> None:
     """Consume until `stop` is set; the transaction in hand is finished and the group left.
+
+    Args:
+        settings: servers, batch size.
+        stop: ends the loop.
+        is_reference: decode with the plain reference instead of compiled code.
 
     Raises:
         PistonError: the sink cannot go on; the text says what to do.
@@ -34,7 +49,7 @@ def run_sink(settings: Settings, stop: threading.Event) -> None:
         start_http_server(settings.metrics_port + METRICS_PORT_OFFSET, settings.host)
     sink = Sink(
         TelemetryStore(settings),
-        PythonFrameDecoder(),
+        make_decoder(is_reference=is_reference),
         partial(read_identity, settings.kafka_bootstrap, TOPICS),
         SINK_GROUP,
         metrics,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ingest.codec8.encoding import encode_command_frame, encode_tcp_frame, encode_udp_datagram, wrap_tcp
 from ingest.codec8.records import AvlPacket, AvlRecord, CodecId, IoElement, UdpDatagram
+from ingest.measurement import column_elements
 from telematics.avl.dictionary import Family, elements
 
 AVL = (CodecId.CODEC_8, CodecId.CODEC_8_EXTENDED, CodecId.CODEC_16)
@@ -30,6 +31,7 @@ FEATURES = (
 )
 
 _KEYS = sorted({key for family in Family for key in elements(family)})
+_KEYS_WITH_COLUMN = sorted({key for family in Family for key in column_elements(family)})
 _EXTREMES = (0, 1, 2**31 - 1, -(2**31))
 
 
@@ -67,7 +69,7 @@ def make_record(chance: random.Random, codec: CodecId, element_count: int) -> Av
 
 def _element(chance: random.Random, codec: CodecId) -> IoElement:
     """An element that the dictionary knows, or one of another width, or of an unknown id."""
-    avl_id, width = chance.choice(_KEYS)
+    avl_id, width = chance.choice(_KEYS if chance.random() < 0.7 else _KEYS_WITH_COLUMN)
     if chance.random() < 0.2:
         width = chance.choice((0, 1, 2, 4, 8))
     if chance.random() < 0.1:

@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 
 from ingest.registry.models import Family, NewDevice
 from ingest.registry.repository import add_device, connect
-from ingest.sink.decoding import FrameDecoder, PythonFrameDecoder
+from ingest.sink.batch_decoding import BatchFrameDecoder
+from ingest.sink.decoding import FrameDecoder
 from ingest.sink.metrics import SinkMetrics
 from ingest.sink.service import Sink
 from ingest.sink.store import TelemetryStore
@@ -50,7 +51,7 @@ class Bench:
         figures = CollectorRegistry()
         sink = Sink(
             TelemetryStore(settings or self.settings),
-            decoder or PythonFrameDecoder(),
+            decoder or BatchFrameDecoder(),
             lambda: identity,
             self.group,
             SinkMetrics(figures),
