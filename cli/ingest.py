@@ -25,7 +25,11 @@ def gateway(
     run(load_settings(), lambda line: print(line, flush=True), reuse_port=reuse_port)
 
 
-def sink() -> None:
+def sink(
+    reference_decoder: Annotated[
+        bool, typer.Option(help="Decode with the plain reference instead of compiled code: slow, same rows.")
+    ] = False,
+) -> None:
     """Store frames in TimescaleDB until stopped: rows, dead letters and offsets in one transaction."""
     from ingest.logs import configure
     from ingest.sink.run import run_sink
@@ -35,7 +39,7 @@ def sink() -> None:
     settings = load_settings()
     configure(settings.log_level)
     with stop_on_signals() as stop:
-        run_sink(settings, stop)
+        run_sink(settings, stop, is_reference=reference_decoder)
 
 
 def live() -> None:
