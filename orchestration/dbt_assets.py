@@ -18,6 +18,13 @@ MARTS_POOL: Final = "clickhouse_marts"
 """One writer per month of a mart: two runs on one month would undo each other's days."""
 HOURLY_POOL: Final = "timescale_marts"
 
+COMPONENT_SIGNALS: Final = dg.AssetKey([names.ANALYTICS_DATABASE, "component_day_signals"])
+COMPONENT_FEATURES: Final = dg.AssetKey([names.ANALYTICS_DATABASE, "ftr_component_days"])
+FEATURE_MODELS: Final = frozenset(
+    {"int_engine_starts_measured", "component_day_signals", "ftr_component_days"}
+)
+"""dbt's models that training and scoring read, and what only they are made from."""
+
 _SCHEMAS: Final = {"clickhouse": names.ANALYTICS_DATABASE, "timescale": "public"}
 _KINDS: Final = {"clickhouse": "clickhouse", "timescale": "timescaledb"}
 
@@ -39,8 +46,10 @@ class WarehouseTranslator(DagsterDbtTranslator):
         return dg.AssetKey([_SCHEMAS[self._target], table or dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """The hourly aggregate belongs to the warehouse, everything built in ClickHouse to analytics."""
-        return "analytics" if self._target == "clickhouse" else "warehouse"
+        """The hourly aggregate belongs to the warehouse; in ClickHouse what models learn from is apart."""
+        if self._target != "clickhouse":
+            return "warehouse"
+        return "features" if dbt_resource_props["name"] in FEATURE_MODELS else "analytics"
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         """All models have one owner."""

@@ -4,23 +4,40 @@ import dagster as dg
 
 from orchestration import dbt_assets
 from orchestration.checks import CHECKS
+from orchestration.gate import GATE_CHECKS
+from orchestration.history import REGISTRY, backfilled_history, copied_reference
 from orchestration.jobs import JOBS, SCHEDULES
 from orchestration.late_days import late_days_sensor
 from orchestration.loads import SOURCES, analytics_telemetry
 from orchestration.publishing import published_scores
 from orchestration.retention import telemetry_retention
+from orchestration.scoring_assets import SCORING_CHECKS, scored_fleet
+from orchestration.training_assets import (
+    battery_candidate,
+    battery_champion,
+    battery_evaluation,
+    battery_training_set,
+)
 from telematics.settings import current_settings
 
 defs = dg.Definitions(
     assets=[
         *SOURCES,
+        REGISTRY,
         analytics_telemetry,
         dbt_assets.dbt_timescale,
         dbt_assets.dbt_clickhouse,
+        backfilled_history,
+        copied_reference,
+        battery_training_set,
+        battery_candidate,
+        battery_evaluation,
+        battery_champion,
+        scored_fleet,
         published_scores,
         telemetry_retention,
     ],
-    asset_checks=CHECKS,
+    asset_checks=[*CHECKS, *GATE_CHECKS, *SCORING_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=[late_days_sensor],

@@ -1,15 +1,30 @@
 """Jobs, and the schedules that run them."""
 
 from datetime import date
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import dagster as dg
 
+from orchestration.dbt_assets import COMPONENT_FEATURES, dbt_clickhouse
+from orchestration.gate import GATE_CHECKS
+from orchestration.history import BACKFILLED, REFERENCE, BackfillConfig, backfilled_history
 from orchestration.partitions import DAY
+from orchestration.publishing import SCORES
 from orchestration.retention import RETENTION
+from orchestration.scoring_assets import HEALTH_SCORES, PREDICTIONS
+from orchestration.training_assets import TRAINED
 
-DAILY_ASSETS: Final = dg.AssetSelection.all() - dg.AssetSelection.assets(RETENTION)
-"""Everything that follows from a day's records, up to the published figures."""
+DAILY_ASSETS: Final = dg.AssetSelection.all() - dg.AssetSelection.assets(
+    RETENTION, *BACKFILLED, *TRAINED, PREDICTIONS, HEALTH_SCORES
+)
+"""Everything that follows from a day's records, up to the published figures; models have their own times."""
+FEATURE_ASSETS: Final = dg.AssetSelection.assets(*REFERENCE) | (
+    dg.AssetSelection.assets(COMPONENT_FEATURES).upstream() & dg.AssetSelection.assets(dbt_clickhouse)
+)
+SCORED_ASSETS: Final = dg.AssetSelection.assets(PREDICTIONS, HEALTH_SCORES, SCORES)
+STANDING_CHECKS: Final = dg.AssetSelection.all_asset_checks() - dg.AssetSelection.checks(*GATE_CHECKS)
+"""Checks of what is stored. The gate is a verdict on one candidate and belongs to its training."""
 
 IN_PROGRESS: Final = [
     dg.DagsterRunStatus.QUEUED,
@@ -24,7 +39,7 @@ CAUSE_TAG: Final = "piston/cause"
 
 daily_job = dg.define_asset_job(
     "daily_job",
-    selection=DAILY_ASSETS | dg.AssetSelection.all_asset_checks(),
+    selection=DAILY_ASSETS | STANDING_CHECKS,
     config=QUIET,
     description="All daily assets with all checks: each complete day once.",
 )
@@ -39,9 +54,9 @@ refresh_job = dg.define_asset_job(
 )
 checks_job = dg.define_asset_job(
     "checks_job",
-    selection=dg.AssetSelection.all_asset_checks(),
+    selection=STANDING_CHECKS,
     config=QUIET,
-    description="All checks on what is there.",
+    description="All checks on what is there; a candidate's gate is part of training_job.",
 )
 hot_retention_job = dg.define_asset_job(
     "hot_retention_job",
@@ -49,7 +64,39 @@ hot_retention_job = dg.define_asset_job(
     config=QUIET,
     description="Merged days that are older than the hot tier's retention leave it.",
 )
-JOBS: Final = [daily_job, refresh_job, checks_job, hot_retention_job]
+backfill_job = dg.define_asset_job(
+    "backfill_job",
+    selection=dg.AssetSelection.assets(*BACKFILLED, *REFERENCE).without_checks(),
+    config=QUIET,
+    description="A folder of history (run configuration: folder) into the stores, exactly once.",
+)
+features_job = dg.define_asset_job(
+    "features_job",
+    selection=FEATURE_ASSETS.without_checks(),
+    config=QUIET,
+    description="What models learn from, for a range of days: after a backfill, or a change of a feature.",
+)
+training_job = dg.define_asset_job(
+    "training_job",
+    selection=dg.AssetSelection.assets(*TRAINED) | dg.AssetSelection.checks(*GATE_CHECKS),
+    config=QUIET,
+    description="Training set, candidate, evaluation, gate; a candidate that passes becomes the champion.",
+)
+scoring_job = dg.define_asset_job(
+    "scoring_job",
+    selection=SCORED_ASSETS,
+    config=QUIET,
+    description="The champion's predictions and the health scores of every vehicle, checked and published.",
+)
+JOBS: Final = [
+    daily_job, refresh_job, checks_job, hot_retention_job, backfill_job, features_job, training_job,
+    scoring_job,
+]  # fmt: skip
+
+
+def backfill_configuration(folder: Path) -> dict[str, Any]:
+    """Run configuration of `backfill_job` for a folder."""
+    return {"ops": {backfilled_history.op.name: {"config": BackfillConfig(folder=str(folder)).model_dump()}}}
 
 
 def is_running(instance: dg.DagsterInstance, job_name: str, cause: str) -> bool:
@@ -98,4 +145,28 @@ def hot_retention_schedule() -> dg.RunRequest:
     return dg.RunRequest()
 
 
-SCHEDULES: Final = [daily_schedule, today_schedule, hot_retention_schedule]
+@dg.schedule(
+    job=training_job,
+    cron_schedule="30 3 1 * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def training_schedule() -> dg.RunRequest:
+    """Once a month, on the first, in the quietest hours."""
+    return dg.RunRequest()
+
+
+@dg.schedule(
+    job=scoring_job,
+    cron_schedule="20 2 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def scoring_schedule() -> dg.RunRequest:
+    """Every night, after the day that is over was built and hot rows have gone."""
+    return dg.RunRequest()
+
+
+SCHEDULES: Final = [
+    daily_schedule, today_schedule, hot_retention_schedule, training_schedule, scoring_schedule,
+]  # fmt: skip

@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.faults import told_apart
 from orchestration.loads import OWNERS
+from orchestration.scoring_assets import HEALTH_SCORES, PREDICTIONS
 from telematics.clock import utc_today
 from telematics.settings import Settings
 from warehouse import publish
@@ -19,6 +20,8 @@ SCORES: Final = dg.AssetKey(["published", "scores"])
         dg.AssetKey(["analytics", "vehicle_analytics"]),
         dg.AssetKey(["analytics", "trips"]),
         dg.AssetKey(["analytics", "odometer_readings"]),
+        PREDICTIONS,
+        HEALTH_SCORES,
     ],
     group_name="published",
     kinds={"redis"},

@@ -10,8 +10,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -21,7 +20,7 @@ from orchestration.definitions import defs
 from orchestration.errors import RunFailedError
 from orchestration.faults import answers
 from orchestration.jobs import CAUSE_TAG, IN_PROGRESS, QUIET
-from orchestration.partitions import DAYS, range_tags
+from orchestration.partitions import DAYS, Days, range_tags
 from telematics.errors import ConfigurationError, UnavailableError
 from telematics.settings import current_settings
 
@@ -31,15 +30,22 @@ LAUNCHER_TAG: Final = "piston/launcher"
 _LOCATION_TAGS: Final = {".dagster/repository": "__repository__@orchestration.definitions"}
 
 
-def execute(job_name: str, first: date, until: date) -> Iterator[str]:
-    """Run a job for the days `first` (inclusive) to `until` (exclusive), yielding a line for each step.
+def execute(
+    job_name: str, days: Days | None = None, configuration: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """Run a job, yielding a line for each step.
+
+    Args:
+        job_name: one of the code location's jobs.
+        days: the days of a job about days, else None.
+        configuration: run configuration beside what every run from here has.
 
     Raises:
         ConfigurationError: one of the days is no partition.
         UnavailableError: Dagster's database does not answer.
         RunFailedError: a step failed.
     """
-    tags = range_tags(first, until)
+    tags = range_tags(*days) if days else {}
     for key in tags.values():
         if not DAYS.has_partition_key(key):
             message = (
@@ -58,8 +64,13 @@ def execute(job_name: str, first: date, until: date) -> Iterator[str]:
         close_orphans(instance)
         job = defs.resolve_job_def(job_name)
         launcher = {LAUNCHER_TAG: f"{socket.gethostname()}:{os.getpid()}", CAUSE_TAG: "command line"}
-        run = instance.create_run_for_job(job, tags={**tags, **launcher, **_LOCATION_TAGS}, run_config=QUIET)
-        yield f"run {run.run_id}: {job_name}, {(until - first).days} days from {first}"
+        run = instance.create_run_for_job(
+            job,
+            tags={**tags, **launcher, **_LOCATION_TAGS},
+            run_config={**QUIET, **(configuration or {})},
+        )
+        about = f", {(days[1] - days[0]).days} days from {days[0]}" if days else ""
+        yield f"run {run.run_id}: {job_name}{about}"
         yield from _lines(execute_run_iterator(InMemoryJob(job), run, instance))
         finished = instance.get_run_by_id(run.run_id)
         if finished is None or finished.status is not dg.DagsterRunStatus.SUCCESS:

@@ -15,22 +15,28 @@ KNOWN_WITHIN_DAYS: Final = 28
 """A vehicle of which anything became known in this time must be scored; others may be."""
 MAX_DAYS_BEHIND: Final = 2
 """Scoring runs daily: features that are further ahead mean that it has stopped."""
-POINTS_TOLERANCE: Final = 1.0
-"""A score is a whole number; what its parts lost is not."""
+POINTS_TOLERANCE: Final = 0.01
+"""Points are tenths, which doubles do not hold exactly."""
 
+NOT_SCORED: Final = CheckResult(
+    True, "nothing was scored yet: there is no champion, or scoring_job did not run"
+)
+
+_NEWEST: Final = f"""
+select as_of, count(), countIf(risk_level = 'unknown') from {ANALYTICS_DATABASE}.{PREDICTIONS}
+group by as_of order by as_of desc limit 1
+"""
 _COVER: Final = f"""
-with (select max(as_of) from {ANALYTICS_DATABASE}.{PREDICTIONS}) as newest
 select
-    newest,
     (select max(as_of) from {ANALYTICS_DATABASE}.ftr_component_days where as_of <= {{today:Date}}),
-    (select count() from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = newest),
-    (select countIf(risk_level = 'unknown') from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = newest),
     (select groupUniqArray(vin) from {ANALYTICS_DATABASE}.component_day_signals
-     where toDate(known_at) > newest - {KNOWN_WITHIN_DAYS} and toDate(known_at) <= newest
-       and vin not in (select vin from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = newest))
+     where toDate(known_at) > {{newest:Date}} - {KNOWN_WITHIN_DAYS} and toDate(known_at) <= {{newest:Date}}
+       and vin not in (
+           select vin from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = {{newest:Date}}
+       ))
 """
 _HEALTH: Final = f"""
-select health_score, parts, is_capped from {ANALYTICS_DATABASE}.{HEALTH_SCORES}
+select health_score, parts from {ANALYTICS_DATABASE}.{HEALTH_SCORES}
 where as_of = (select max(as_of) from {ANALYTICS_DATABASE}.{HEALTH_SCORES})
 """
 
@@ -46,26 +52,28 @@ def predictions_cover_fleet(settings: Settings, today: date) -> CheckResult:
         UnavailableError: ClickHouse does not answer.
     """
     with clients.clickhouse(settings) as client:
-        newest, features, rows, unknown, missing = client.query(
-            _COVER, parameters={"today": today.isoformat()}
+        found = client.query(_NEWEST).result_rows
+        if not found:
+            return NOT_SCORED
+        newest, row_count, unknown_count = found[0]
+        features_until, missing = client.query(
+            _COVER, parameters={"today": today.isoformat(), "newest": newest.isoformat()}
         ).result_rows[0]
-    return judge_cover(newest if rows else None, features, rows, unknown, sorted(missing))
+    return judge_cover(newest, features_until, row_count, unknown_count, missing)
 
 
 def judge_cover(
-    newest: date | None, features_until: date, row_count: int, unknown_count: int, missing: Sequence[str]
+    newest: date, features_until: date, row_count: int, unknown_count: int, missing: Sequence[str]
 ) -> CheckResult:
     """The verdict of `predictions_cover_fleet`.
 
     Args:
-        newest: day of the newest scoring, None before the first.
+        newest: day of the newest scoring.
         features_until: newest day that features were built for.
         row_count: predictions of the newest scoring.
         unknown_count: those of them that say that nothing is known.
         missing: VINs that should have one and do not.
     """
-    if newest is None:
-        return CheckResult(True, "nothing was scored yet: there is no champion, or scoring_job did not run")
     behind = (features_until - newest) // timedelta(days=1)
     numbers: dict[str, Number] = {
         "as_of": newest.isoformat(),
@@ -104,20 +112,15 @@ def health_scores_add_up(settings: Settings) -> CheckResult:
 
 
 def judge_sums(rows: Iterable[Sequence[Any]]) -> CheckResult:
-    """The verdict of `health_scores_add_up` over rows of score or None, parts as JSON, is_capped.
-
-    A capped score may be lower than its parts say, never higher.
-    """
+    """The verdict of `health_scores_add_up` over rows of score or None and parts as JSON."""
     known = unknown = wrong = 0
-    for score, parts, is_capped in rows:
+    for score, parts in rows:
         if score is None:
             unknown += 1
             continue
         known += 1
         lost = sum(part["points_lost"] or 0.0 for part in json.loads(parts))
-        surplus = score - (100.0 - lost)
-        if surplus > POINTS_TOLERANCE or (surplus < -POINTS_TOLERANCE and not is_capped):
-            wrong += 1
+        wrong += abs(score - (100.0 - lost)) > POINTS_TOLERANCE
     numbers: dict[str, Number] = {"scores": known, "unknown": unknown, "wrong": wrong}
     if not wrong:
         return CheckResult(True, f"{known} scores are 100 less what their parts lost", numbers)

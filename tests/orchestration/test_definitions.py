@@ -10,7 +10,17 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import defs
-from orchestration.jobs import checks_job, daily_job, refresh_job
+from orchestration.gate import BATTERY_EVALUATION, CONDITIONS
+from orchestration.jobs import (
+    JOBS,
+    backfill_job,
+    checks_job,
+    daily_job,
+    features_job,
+    refresh_job,
+    scoring_job,
+    training_job,
+)
 from orchestration.partitions import DAYS
 
 GRAPH = Path(__file__).with_name("asset_graph.json")
@@ -60,16 +70,98 @@ def test_schedules_and_sensor_run_without_being_switched_on():
     states = {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs}
     states |= {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs}
     assert states == dict.fromkeys(
-        ("daily_schedule", "today_schedule", "hot_retention_schedule", "late_days_sensor"), "RUNNING"
+        (
+            "daily_schedule",
+            "today_schedule",
+            "hot_retention_schedule",
+            "training_schedule",
+            "scoring_schedule",
+            "late_days_sensor",
+        ),
+        "RUNNING",
     )
 
 
 def test_the_refresh_job_has_no_checks_and_the_checks_job_nothing_else(graph):
     jobs = (refresh_job, daily_job, checks_job)
     checks = {job.name: job.selection.resolve_checks(graph) for job in jobs}
-    everything = graph.asset_check_keys
-    assert checks == {"refresh_job": set(), "daily_job": everything, "checks_job": everything}
+    standing = {key for key in graph.asset_check_keys if key.asset_key != BATTERY_EVALUATION}
+    assert checks == {"refresh_job": set(), "daily_job": standing, "checks_job": standing}
     assert checks_job.selection.resolve(graph) == set()
+
+
+def test_the_gate_is_part_of_training_and_of_nothing_else(graph):
+    gate = {key for key in graph.asset_check_keys if key.asset_key == BATTERY_EVALUATION}
+    assert {key.name for key in gate} == set(CONDITIONS)
+    assert all(graph.get(key).blocking for key in gate)
+    with_gate = {job.name for job in JOBS if job.selection.resolve_checks(graph) & gate}
+    assert with_gate == {"training_job"}
+
+
+def test_the_gate_knows_every_condition_of_the_models():
+    from ml.gate import judge
+    from tests.orchestration.candidate_making import make_evaluation
+
+    assert [verdict.name for verdict in judge(make_evaluation())] == list(CONDITIONS)
+
+
+def _names(job, graph) -> set[str]:
+    return {key.to_user_string() for key in job.selection.resolve(graph)}
+
+
+def test_daily_work_builds_features_and_neither_trains_nor_scores_nor_loads_files(graph):
+    for job in (refresh_job, daily_job):
+        names = _names(job, graph)
+        assert {"analytics/service_records", "analytics/ftr_component_days", "published/scores"} <= names
+        assert not [name for name in names if name.startswith("models/")]
+        assert names.isdisjoint(
+            {
+                "analytics/maintenance_predictions",
+                "analytics/health_scores",
+                "analytics/loaded_component_day_signals",
+                "public/service_records",
+                "public/telemetry_retention",
+            }
+        )
+
+
+def test_the_features_job_builds_what_features_are_made_from_and_moves_no_telemetry(graph):
+    assert _names(features_job, graph) == {
+        "analytics/service_records",
+        "analytics/vehicles",
+        "analytics/int_engine_starts_measured",
+        "analytics/component_day_signals",
+        "analytics/ftr_component_days",
+    }
+
+
+def test_training_scoring_and_backfill_are_jobs_of_their_own(graph):
+    assert _names(training_job, graph) == {
+        f"models/battery_{part}" for part in ("training_set", "candidate", "evaluation", "champion")
+    }
+    assert _names(scoring_job, graph) == {
+        "analytics/maintenance_predictions",
+        "analytics/health_scores",
+        "published/scores",
+    }
+    assert {"analytics/loaded_component_day_signals", "analytics/vehicles"} <= _names(backfill_job, graph)
+
+
+@pytest.mark.parametrize(
+    "source", ["analytics/loaded_component_day_signals", "public/telemetry", "public/service_records"]
+)
+def test_the_way_from_every_source_of_history_to_the_published_scores_is_whole(graph, source: str):
+    reached = dg.AssetSelection.assets(source).downstream().resolve(graph)
+    names = {key.to_user_string() for key in reached}
+    assert {"analytics/ftr_component_days", "models/battery_champion", "published/scores"} <= names
+
+
+@pytest.mark.parametrize("heavy", ["sklearn", "matplotlib", "pandas", "skops"])
+def test_loading_imports_nothing_that_only_runs_need(repository: Path, heavy: str):
+    """The web server, the daemon and every run load this location first."""
+    program = f"import sys, orchestration.definitions; sys.exit('{heavy}' in sys.modules)"
+    environment = {**os.environ, "PISTON_ENVIRONMENT": "test"}
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=repository, env=environment)
 
 
 def test_the_job_without_retention_never_drops_hot_rows():

@@ -51,7 +51,16 @@ def test_it_serves_the_location_with_schedules_on_and_ends_without_leftovers(
             [repo] = location["locationOrLoadError"]["repositories"]
             assert {
                 each["name"]: each["scheduleState"]["status"] for each in repo["schedules"]
-            } == dict.fromkeys(("daily_schedule", "today_schedule", "hot_retention_schedule"), "RUNNING")
+            } == dict.fromkeys(
+                (
+                    "daily_schedule",
+                    "today_schedule",
+                    "hot_retention_schedule",
+                    "training_schedule",
+                    "scoring_schedule",
+                ),
+                "RUNNING",
+            )
             assert [each["sensorState"]["status"] for each in repo["sensors"]] == ["RUNNING"]
             family = descendants(served.pid)
             assert len(family) >= 3

@@ -28,21 +28,11 @@ def test_a_scoring_that_stopped_fails_though_it_covered_the_fleet_then():
     assert not judge_cover(NEWEST, date(2026, 11, 28), 20, 0, []).passed
 
 
-def test_before_the_first_scoring_nothing_is_missing():
-    assert judge_cover(None, NEWEST, 0, 0, []).passed
-
-
-def test_scores_add_up_within_rounding():
-    assert judge_sums([(77, _parts(20.0, 3.4), False), (None, _parts(None), False)]).passed
+def test_scores_that_are_100_less_their_parts_pass():
+    assert judge_sums([(77, _parts(20.1, 2.9)), (40, _parts(10.0, 50.0)), (None, _parts(None))]).passed
 
 
 def test_a_score_that_is_not_the_sum_fails():
-    result = judge_sums([(77, _parts(20.0, 3.4), False), (77, _parts(20.0, 13.4), False)])
+    result = judge_sums([(77, _parts(20.0, 3.0)), (77, _parts(20.0, 3.1)), (None, _parts(None))])
     assert not result.passed
-    assert result.numbers == {"scores": 2, "unknown": 0, "wrong": 1}
-
-
-def test_a_capped_score_may_be_lower_than_its_parts_and_never_higher():
-    assert judge_sums([(40, _parts(10.0), True)]).passed
-    assert not judge_sums([(40, _parts(10.0), False)]).passed
-    assert not judge_sums([(95, _parts(10.0), True)]).passed
+    assert result.numbers == {"scores": 2, "unknown": 1, "wrong": 1}
