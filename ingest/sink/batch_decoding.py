@@ -30,8 +30,9 @@ from ingest.sink.decoding import (
     reject_untimely,
     unpack_message,
 )
+from ingest.sink.device_tables import DeviceTables
 from ingest.sink.element_rules import element_rules
-from ingest.sink.intake import DeviceTables, Intake, take_in
+from ingest.sink.intake import Intake, take_in
 from ingest.sink.placing import DUPLICATE, NOT_CHOSEN, NOT_STORABLE, SOURCES, compile_placing
 from ingest.sink.row_writing import DATA_BYTES, ELEMENT_BYTES, ROW_BYTES, Scratch, compile_row_writing
 from ingest.sink.rows import build_row, frame_context, stamp_odometer
@@ -52,19 +53,14 @@ class _Batch:
 
     Attributes:
         frames: entries of `placing.FRAME`.
-        devices: entries of `placing.DEVICE`.
-        installations: entries of `placing.INSTALLATION`.
         hashes: content hash of each record.
         placements: see `place_records`.
     """
 
     messages: Sequence[RawMessage]
     intake: Intake
-    tables: DeviceTables
     decoded: DecodedFrames
     frames: Column
-    devices: Column
-    installations: Column
     hashes: Column
     placements: Column
 
@@ -77,6 +73,7 @@ class BatchFrameDecoder:
         self._place, self._find_odometers = _placing()
         self._write = _row_writing()
         self._rules = element_rules()
+        self._tables = DeviceTables(self._rules)
         self._scratch = Scratch()
         self._out = np.empty(0, np.uint8)
         self._encoder = CopyEncoder()
@@ -114,28 +111,18 @@ class BatchFrameDecoder:
 
     def _placed(self, messages: Sequence[RawMessage], registry: Registry, sources: OdometerSources) -> _Batch:
         """Steps 1 to 3, up to the odometers."""
-        tables = DeviceTables(registry, self._rules)
-        intake = take_in(messages, tables)
+        intake = take_in(messages, self._tables, registry, sources)
         decoded = self._decoder.decode(intake.frames, intake.kinds, NO_LIMIT)
         count = len(decoded.records)
-        batch = _Batch(
-            messages,
-            intake,
-            tables,
-            decoded,
-            intake.frame_column(),
-            tables.device_column(),
-            tables.installation_column(sources),
-            np.empty(count, np.int64),
-            np.empty(count, np.int32),
-        )
+        hashes, placements = np.empty(count, np.int64), np.empty(count, np.int32)
+        batch = _Batch(messages, intake, decoded, intake.frame_column(), hashes, placements)
         slots = np.empty(max(_FEWEST_SLOTS, 1 << (2 * count).bit_length()), np.int32)
         self._place(
             decoded.data,
             decoded.records,
             batch.frames,
-            batch.devices,
-            batch.installations,
+            self._tables.devices,
+            self._tables.installations,
             slots,
             batch.hashes,
             batch.placements,
@@ -144,14 +131,18 @@ class BatchFrameDecoder:
 
     def _chosen_sources(self, batch: _Batch) -> dict[int, OdometerSource]:
         """Choose the best odometer that each undecided installation sent, and note it in the batch."""
-        if not (batch.installations["source"] == NOT_CHOSEN).any():
+        installations = self._tables.installations
+        undecided = [
+            number for number in self._tables.undecided if installations["source"][number] == NOT_CHOSEN
+        ]
+        if not undecided:
             return {}
-        sent = np.zeros((len(batch.installations), len(SOURCES)), np.bool_)
+        sent = np.zeros((len(installations), len(SOURCES)), np.bool_)
         self._find_odometers(
             batch.decoded.records,
             batch.decoded.elements,
             batch.frames,
-            batch.devices,
+            self._tables.devices,
             batch.placements,
             self._rules.lookup,
             self._rules.rules,
@@ -159,10 +150,11 @@ class BatchFrameDecoder:
             sent,
         )
         chosen: dict[int, OdometerSource] = {}
-        for number in np.flatnonzero((batch.installations["source"] == NOT_CHOSEN) & sent.any(axis=1)):
-            best = int(sent[number].argmax())
-            batch.installations["source"][number] = best
-            chosen[batch.tables.installations[number].installation_id] = SOURCES[best]
+        for number in undecided:
+            if sent[number].any():
+                best = int(sent[number].argmax())
+                installations["source"][number] = best
+                chosen[self._tables.installation(number).installation_id] = SOURCES[best]
         return chosen
 
     def _rows(self, batch: _Batch, registry: Registry, sources: OdometerSources) -> bytes:
@@ -180,10 +172,10 @@ class BatchFrameDecoder:
             records,
             elements,
             batch.frames,
-            batch.devices,
-            batch.tables.imei_matrix(),
-            batch.installations,
-            batch.tables.vin_matrix(),
+            self._tables.devices,
+            self._tables.imeis,
+            self._tables.installations,
+            self._tables.vins,
             batch.hashes,
             batch.placements,
             self._rules.lookup,
@@ -217,7 +209,7 @@ class BatchFrameDecoder:
         entry = batch.decoded.records[number]
         message = batch.messages[batch.intake.numbers[entry["frame"]]]
         placement = batch.placements[number]
-        installation = batch.tables.installations[placement] if placement >= 0 else None
+        installation = self._tables.installation(placement) if placement >= 0 else None
         context = frame_context(decode_frame(message), registry)
         row = build_row(batch.decoded.record(number), int(entry["index"]), context, installation)
         if installation is not None:

@@ -13,11 +13,10 @@ import numpy as np
 from ingest.batch.layout import Column
 from ingest.batch.layout import Kind as FrameKind
 from ingest.codec8.frames import UDP_HEADER_LENGTH
-from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
-from ingest.sink.columns import VIN_LENGTH, postgres_microseconds
-from ingest.sink.element_rules import ElementRules
-from ingest.sink.placing import DEVICE, FRAME, INSTALLATION, NOT_CHOSEN, SOURCES
+from ingest.sink.columns import POSTGRES_EPOCH_MS
+from ingest.sink.device_tables import DeviceTables
+from ingest.sink.placing import FRAME
 from ingest.stream.messages import (
     RECEIVED_AT_HEADER,
     TRANSPORT_HEADER,
@@ -62,66 +61,24 @@ class Intake:
         """Entries of `placing.FRAME`."""
         column = np.empty(len(self.frames), FRAME)
         column["device"] = self.devices
-        column["received_at"] = [postgres_microseconds(moment) for moment in self.received_at_ms]
+        received_at_ms = np.array(self.received_at_ms, np.int64)
+        column["received_at"] = (received_at_ms - POSTGRES_EPOCH_MS) * 1000
         column["first_position"] = self.first_positions
         return column
 
 
-@dataclass(slots=True)
-class DeviceTables:
-    """Devices of a batch and their installations, numbered as they come.
-
-    Attributes:
-        imeis: of each device.
-        entries: of each device, fields of `DEVICE`.
-        installations: those of one device side by side, oldest first.
-    """
-
-    registry: Registry
-    rules: ElementRules
-    imeis: list[bytes] = field(default_factory=list)
-    entries: list[tuple[int, int, int]] = field(default_factory=list)
-    installations: list[Installation] = field(default_factory=list)
-
-    def add(self, imei: bytes) -> int:
-        """The number of a device that was not there yet."""
-        text = imei.decode("ascii")
-        family = self.rules.families.get(self.registry.family(text), self.rules.families[None])
-        start = len(self.installations)
-        self.installations += self.registry.installations(text)
-        self.entries.append((family, start, len(self.installations)))
-        self.imeis.append(imei)
-        return len(self.imeis) - 1
-
-    def installation_column(self, sources: Mapping[int, OdometerSource]) -> Column:
-        """Entries of `INSTALLATION`; `sources` counts where the registry names none."""
-        column = np.empty(len(self.installations), INSTALLATION)
-        for number, item in enumerate(self.installations):
-            source = item.odometer_source or sources.get(item.installation_id)
-            place = NOT_CHOSEN if source is None else SOURCES.index(source)
-            column[number] = item.start_ms, item.end_ms, place
-        return column
-
-    def device_column(self) -> Column:
-        """Entries of `DEVICE`."""
-        return np.array(self.entries, DEVICE)
-
-    def imei_matrix(self) -> Column:
-        """[device, 15] digits."""
-        return np.array(self.imeis, f"S{IMEI_LENGTH}").view(np.uint8).reshape(-1, IMEI_LENGTH)
-
-    def vin_matrix(self) -> Column:
-        """[installation, 17] characters."""
-        vins = np.array([item.vin.encode("ascii") for item in self.installations], f"S{VIN_LENGTH}")
-        return vins.view(np.uint8).reshape(-1, VIN_LENGTH)
-
-
-def take_in(messages: Sequence[RawMessage], tables: DeviceTables) -> Intake:
-    """Sort messages out; devices that are met for the first time join the tables.
+def take_in(
+    messages: Sequence[RawMessage],
+    tables: DeviceTables,
+    registry: Registry,
+    sources: Mapping[int, OdometerSource],
+) -> Intake:
+    """Sort messages out; their devices are in the tables afterwards.
 
     Raises:
         ValueError: a partition or an offset is beyond what a stream position holds.
     """
+    tables.begin()
     intake = Intake()
     device_numbers: dict[object, int] = {}
     bases: dict[tuple[str, int], int] = {}
@@ -132,6 +89,8 @@ def take_in(messages: Sequence[RawMessage], tables: DeviceTables) -> Intake:
             continue
         key, value, headers = message.key(), message.value(), message.headers()
         device, kind, received_at_ms = device_numbers.get(key), FrameKind.TCP, _usual_time(headers)
+        if device is None and isinstance(key, bytes) and tables.is_known(key):
+            device = device_numbers[key] = tables.meet(key, registry, sources)
         if (
             device is None
             or received_at_ms is None
@@ -149,7 +108,7 @@ def take_in(messages: Sequence[RawMessage], tables: DeviceTables) -> Intake:
             imei = frame.imei.encode("ascii")
             device = device_numbers.get(imei)
             if device is None:
-                device = device_numbers[imei] = tables.add(imei)
+                device = device_numbers[imei] = tables.meet(imei, registry, sources)
             topic, partition, offset = frame.topic, frame.partition, frame.offset
             received_at_ms, value = frame.received_at_ms, frame.frame
             if frame.transport is Transport.UDP:

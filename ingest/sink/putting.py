@@ -8,11 +8,14 @@ from ingest.batch.compiling import Bytes, inlined
 
 _1, _2, _4, _8 = map(np.uint64, (1, 2, 4, 8))
 _10: Final = np.uint64(10)
+_100: Final = np.uint64(100)
 _16: Final = np.uint64(16)
 _24: Final = np.uint64(24)
 _32: Final = np.uint64(32)
 _HALF_BYTE: Final = np.uint64(0xF)
 _DIGIT_0: Final = np.uint64(ord("0"))
+_POWERS_OF_TEN: Final = np.array([10**exponent for exponent in range(1, 20)], np.uint64)
+_PAIRS: Final = np.frombuffer("".join(f"{number:02d}" for number in range(100)).encode(), np.uint8)
 _MINUS: Final = np.uint8(ord("-"))
 _HEX_DIGITS: Final = np.frombuffer(b"0123456789abcdef", np.uint8)
 
@@ -64,16 +67,23 @@ def put_text(out: Bytes, at: Any, text: Bytes) -> Any:
 
 @inlined
 def put_decimal(out: Bytes, at: Any, value: Any) -> Any:
-    """An unsigned integer in decimal digits."""
-    end, rest = at + _1, value
-    while rest >= _10:
-        rest //= _10
-        end += _1
+    """An unsigned integer in decimal digits, written from the last, two at a time."""
+    size, longest = 1, _POWERS_OF_TEN.size + 1
+    while size < longest and value >= _POWERS_OF_TEN[size - 1]:
+        size += 1
+    end = at + np.uint64(size)
     place, rest = end, value
-    while place > at:
-        place -= _1
-        out[place] = np.uint8(rest % _10 + _DIGIT_0)
-        rest //= _10
+    while rest >= _100:
+        pair = rest % _100 * _2
+        rest //= _100
+        place -= _2
+        out[place] = _PAIRS[pair]
+        out[place + _1] = _PAIRS[pair + _1]
+    if rest >= _10:
+        out[at] = _PAIRS[rest * _2]
+        out[at + _1] = _PAIRS[rest * _2 + _1]
+    else:
+        out[at] = np.uint8(rest + _DIGIT_0)
     return end
 
 
