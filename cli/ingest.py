@@ -19,7 +19,7 @@ def gateway(
     ] = False,
 ) -> None:
     """Serve devices over TCP until stopped; acknowledges a frame when Kafka has confirmed it."""
-    from ingest.gateway.server import run
+    from ingest.gateway.run import run
     from telematics.settings import load_settings
 
     run(load_settings(), lambda line: print(line, flush=True), reuse_port=reuse_port)

@@ -6,15 +6,20 @@ The promise ("acknowledge last"), in order:
 2. Kafka's delivery report for it arrives (`delivered`);
 3. only then the four bytes of its count are written, in one write, in the order of the frames.
 
-What fails between 1 and 3 is never acknowledged: the connection ends and the device sends again. What the
-producer has no room for waits here, at most what one read brought, and the socket is not read meanwhile.
-A frame whose checksum is right and that still cannot be read (a codec or counts nobody knows) goes the same
-way: the sink parks it as a dead letter, and without an acknowledgement the device would resend it for ever.
+What fails between 1 and 3 is never acknowledged: a frame that Kafka does not take is sent again while the
+device waits, and a device that hangs up sends again. What the producer has no room for waits here, at most
+what one read brought, and the socket is not read meanwhile. A frame whose checksum is right and that still
+cannot be read (a codec or counts nobody knows) goes the same way: the sink parks it as a dead letter, and
+without an acknowledgement the device would resend it for ever.
+
+A command is written in one piece and never between a frame and its acknowledgement. What devices say in
+codecs 12 to 15 is never acknowledged: they would take the four bytes for a command.
 """
 
 import asyncio
+import time
 from collections import deque
-from typing import NamedTuple, cast
+from typing import Final, cast
 
 from ingest.codec8.connection import (
     CommandReceived,
@@ -25,21 +30,26 @@ from ingest.codec8.connection import (
     FrameRejected,
     LoginRequested,
 )
-from ingest.codec8.errors import Reason
+from ingest.codec8.decoding import decode_tcp_frame
+from ingest.codec8.errors import DecodeError, Reason
 from ingest.codec8.frames import FRAME_OVERHEAD, HEADER_LENGTH, FramingLost
-from ingest.codec8.records import Ping
-from ingest.gateway.hub import Flight, Hub
+from ingest.codec8.records import CommandMessage, Ping
+from ingest.commands.models import Command
+from ingest.gateway.command_slot import CommandSlot
+from ingest.gateway.flights import Flight
+from ingest.gateway.hub import Hub
+from ingest.gateway.messages import settle_message
+from ingest.gateway.rates import RateBucket
 from ingest.gateway.stats import Refusal
 from ingest.registry.directory import Admission
+from telematics.names import Topic
 
-_COUNT_AT = HEADER_LENGTH + 1  # number of data 1, behind the codec id
-_PARKED = frozenset({Reason.UNKNOWN_CODEC, Reason.COUNT_MISMATCH})
+_COUNT_AT: Final = HEADER_LENGTH + 1  # number of data 1, behind the codec id
+_PARKED: Final = frozenset({Reason.UNKNOWN_CODEC, Reason.COUNT_MISMATCH})
 
-
-class _Held(NamedTuple):
-    frame: bytes
-    record_count: int
-    received_at_ms: int
+# Why a socket is not read; it is read when no reason is left.
+_NO_ROOM: Final = 1
+_TOO_FAST: Final = 2
 
 
 class DeviceProtocol(asyncio.Protocol):
@@ -50,13 +60,23 @@ class DeviceProtocol(asyncio.Protocol):
         self._device = DeviceConnection(hub.limits.max_frame_bytes)
         self._transport: asyncio.Transport | None = None
         self._key = b""
+        self._topic: Topic | None = None
         self._flights: deque[Flight] = deque()
-        self._held: deque[_Held] = deque()
-        self._is_paused = False
+        self._held: deque[Flight] = deque()
+        self._slot = CommandSlot()
+        self._bucket: RateBucket | None = None
+        self._pauses = 0
         self._is_finishing = False
+        self._moved_at = 0.0
+        self.owner = ""
         self.deadline = 0.0
         """Loop time at which the connection is to end unless something moves."""
         self._deadline_reason = Refusal.LOGIN_TIMEOUT
+
+    @property
+    def imei(self) -> str:
+        """Whose connection it is; empty before the login."""
+        return self._device.imei or ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the login's clock, or turn the peer away when there are too many."""
@@ -92,38 +112,48 @@ class DeviceProtocol(asyncio.Protocol):
                     self._hub.stats.refuse(lost.reason)
         self._held.clear()
         self._flights.clear()
+        if self.owner:
+            self._hub.commands.leave(self, self._slot.outstanding, self._slot.waiting)
         self._hub.leave(self)
 
     def delivered(self, flight: Flight, is_durable: bool) -> None:
-        """Kafka's word on a frame: acknowledge it, and those before it, or end the connection."""
+        """Kafka's word on a frame: acknowledge it and those before it, or have it sent again."""
+        stats, flights = self._hub.stats, self._flights
         if self._transport is None:
-            self._hub.stats.unsent_acknowledgements += is_durable
+            stats.unsent_acknowledgements += is_durable
             return
         if not is_durable:
-            self._end(Refusal.NOT_DELIVERED)
+            if self._is_finishing:
+                self._end(Refusal.NOT_DELIVERED)
+            else:
+                self._hub.retry(flight)
             return
         flight.is_delivered = True
-        stats, flights = self._hub.stats, self._flights
+        now = self._moved_at = time.monotonic()
         while flights and flights[0].is_delivered:
-            count = flights.popleft().record_count
-            self._transport.write(self._device.acknowledge(count))
-            stats.acknowledged_frames += 1
-            stats.acknowledged_records += count
+            done = flights.popleft()
+            self._transport.write(self._device.acknowledge(done.record_count))
+            stats.acknowledge(done.record_count, now - done.started_at)
         if self._held:
             self.pump()
-        elif self._is_finishing and not flights:
-            self._transport.close()
+        elif not flights:
+            if self._is_finishing:
+                self._transport.close()
+            elif self._slot.waiting is not None:
+                self._write_command()
+
+    def relaunch(self, flight: Flight) -> bool:
+        """Send a frame again that Kafka did not take; False if there is still no room."""
+        return self._transport is None or self._hub.send(self._key, flight, self._topic)
 
     def pump(self) -> bool:
         """Hand over held frames as far as there is room; False if the producer has none."""
         while self._held and len(self._flights) < self._hub.limits.max_in_flight:
-            if not self._launch(*self._held[0]):
+            if not self._launch(self._held[0]):
                 return False
             self._held.popleft()
-        if not self._held and self._is_paused and self._transport is not None:
-            self._is_paused = False
-            self._set_deadline(made_progress=True)
-            self._transport.resume_reading()
+        if not self._held:
+            self._read_on(_NO_ROOM)
         return True
 
     def finish(self) -> None:
@@ -134,27 +164,66 @@ class DeviceProtocol(asyncio.Protocol):
             return
         if not self._flights:
             self._transport.close()
-        elif self._is_paused:
-            self._is_paused = False
+        elif self._pauses:
+            self._pauses = 0
             self._transport.resume_reading()
+
+    def give_up(self) -> None:
+        """End at once; what Kafka did not confirm is not acknowledged."""
+        self._end(Refusal.NOT_DELIVERED)
+
+    def yield_to_newer(self) -> None:
+        """The device has logged in anew: a socket that nobody reads is of no use to it."""
+        if self._pauses & _NO_ROOM:
+            self._end(Refusal.SUPERSEDED)
 
     def expire(self) -> None:
         """The deadline passed."""
-        if not self._is_paused:  # else it is us who keep the peer waiting
+        if not self._pauses and not self._flights:  # else it is us who keep the peer waiting
             self._end(self._deadline_reason)
+
+    def is_ready(self, quiet_s: float) -> bool:
+        """Whether a command could be written now, after a silence of this many seconds."""
+        if self._transport is None or self._is_finishing or self._flights or self._held:
+            return False
+        now = time.monotonic()
+        return (
+            not self._device.pending_bytes
+            and now - self._moved_at >= quiet_s
+            and self._slot.is_free(now, self._hub.limits.answer_timeout_s)
+        )
+
+    def send_command(self, command: Command) -> bool:
+        """Take a command and write it between two packets; False if the session cannot any more."""
+        if self._transport is None or self._is_finishing:
+            return False
+        self._slot.waiting = command
+        if not self._flights and not self._held:
+            self._write_command()
+        return True
+
+    def _write_command(self) -> None:
+        if self._transport is not None:
+            self._transport.write(self._slot.write(time.monotonic()))
+            self._hub.stats.commands_sent += 1
 
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if type(event) is FrameReceived:
+                self._hub.stats.receive(event.codec_id, event.record_count)
                 self._accept_frame(event.frame, event.record_count)
             else:
                 self._take_other(event)
-        if self._transport is not None:
-            self._set_deadline(made_progress=bool(events))
-            if self._held and not self._is_paused:
-                self._is_paused = True
-                self._hub.stats.pauses += 1
-                self._transport.pause_reading()
+        if self._transport is None:
+            return
+        self._set_deadline(made_progress=bool(events))
+        if self._held and not self._pauses & _NO_ROOM:
+            self._hub.stats.pauses += 1
+            self._stop_reading(_NO_ROOM)
+        if self._bucket is not None:
+            self._bucket.left -= len(events)
+            if self._bucket.left < 0:
+                self._throttle(self._bucket)
 
     def _take_other(self, event: Event) -> None:
         if isinstance(event, Ping):
@@ -169,44 +238,96 @@ class DeviceProtocol(asyncio.Protocol):
             if event.reason in _PARKED and len(event.frame) > FRAME_OVERHEAD + 1:
                 self._accept_frame(event.frame, event.frame[_COUNT_AT])
         elif isinstance(event, CommandReceived):
-            self._hub.stats.ignored_commands += 1
+            self._take_message(event)
         elif isinstance(event, FramingLost):
             self._end(event.reason)
+
+    def _take_message(self, event: CommandReceived) -> None:
+        self._hub.stats.receive(event.codec_id, 0)
+        if self._topic is not None:
+            self._hub.outbox.publish(self.imei, self._topic, event.frame)
+            return
+        try:
+            message = cast(CommandMessage, decode_tcp_frame(event.frame, len(event.frame)))
+        except DecodeError as error:
+            self._hub.stats.refuse(error.reason)
+            self._hub.outbox.publish(self.imei, Topic.AVL_FRAMES, event.frame)
+            return
+        settle_message(self._hub, self.imei, message, self._slot)
 
     def _decide(self, admission: Admission) -> None:
         if self._transport is None or self._device.state is not ConnectionState.AWAITING_VERDICT:
             return  # gone while the registry was asked
-        if admission is Admission.ACTIVE:
-            self._key = (self._device.imei or "").encode()
+        if admission is Admission.UNKNOWN and self._hub.limits.quarantines_unknown:
+            self._hub.stats.quarantined_logins += 1
+            self._topic = Topic.QUARANTINE
+            self._let_in()
+        elif admission is Admission.ACTIVE:
             self._hub.stats.logins += 1
-            self._transport.write(self._device.accept_login())
-            self._take(self._device.feed(b""))
+            for older in self._hub.commands.sessions(self.imei):
+                older.yield_to_newer()
+            self._enter_commands()
+            self._let_in()
         elif admission is Admission.UNKNOWN:
             self._hub.stats.refuse(Refusal.UNKNOWN_IMEI)
-            self._transport.write(self._device.refuse_login())
-            self._transport.close()
+            if self._transport is not None:
+                self._transport.write(self._device.refuse_login())
+                self._transport.close()
         else:
             self._end(Refusal.REGISTRY_UNAVAILABLE)
 
+    def _let_in(self) -> None:
+        self._key = self.imei.encode()
+        if rate := self._hub.limits.max_frames_per_s:
+            self._bucket = RateBucket(rate, time.monotonic())
+        if self._transport is not None:
+            self._transport.write(self._device.accept_login())
+            self._take(self._device.feed(b""))
+
+    def _enter_commands(self) -> None:
+        self.owner = self._hub.name_session()
+        self._hub.commands.enter(self)
+
     def _accept_frame(self, frame: bytes, record_count: int) -> None:
-        received_at_ms = self._hub.now_ms()
-        if not self._has_room() or not self._launch(frame, record_count, received_at_ms):
-            self._held.append(_Held(frame, record_count, received_at_ms))
+        flight = Flight(self, frame, record_count, self._hub.now_ms(), time.monotonic())
+        has_room = not self._held and len(self._flights) < self._hub.limits.max_in_flight
+        if not has_room or not self._launch(flight):
+            self._held.append(flight)
 
-    def _has_room(self) -> bool:
-        return not self._held and len(self._flights) < self._hub.limits.max_in_flight
-
-    def _launch(self, frame: bytes, record_count: int, received_at_ms: int) -> bool:
-        flight = Flight(self, record_count)
-        if not self._hub.send(self._key, frame, received_at_ms, flight):
+    def _launch(self, flight: Flight) -> bool:
+        if self._topic is not None and self._hub.directory.knows(self.imei):
+            self._topic = None  # registered meanwhile
+            self._enter_commands()
+        if not self._hub.send(self._key, flight, self._topic):
             return False
         self._flights.append(flight)
         return True
+
+    def _throttle(self, bucket: RateBucket) -> None:
+        wait_s = bucket.refill(time.monotonic())
+        if wait_s and self._transport is not None:
+            self._hub.stats.throttles += 1
+            self._stop_reading(_TOO_FAST)
+            self._hub.loop.call_later(wait_s, self._read_on, _TOO_FAST)
+
+    def _stop_reading(self, reason: int) -> None:
+        if self._transport is not None:
+            if not self._pauses:
+                self._transport.pause_reading()
+            self._pauses |= reason
+
+    def _read_on(self, reason: int) -> None:
+        if self._transport is not None and self._pauses & reason:
+            self._pauses &= ~reason
+            if not self._pauses:
+                self._set_deadline(made_progress=True)
+                self._transport.resume_reading()
 
     def _set_deadline(self, *, made_progress: bool) -> None:
         if self._device.state is not ConnectionState.OPEN:
             return  # the login's clock runs on
         limits, now = self._hub.limits, self._hub.loop.time()
+        self._moved_at = now
         if not self._device.pending_bytes:
             self._deadline_reason = Refusal.IDLE_TIMEOUT
             self.deadline = now + limits.idle_timeout_s

@@ -1,41 +1,30 @@
-"""What a connection needs of its gateway, and the token that leads a delivery report back to it."""
+"""What connections need of their gateway, and what it needs of them."""
 
 import asyncio
 from typing import Protocol
 
+from ingest.commands.dispatcher import CommandDispatcher
+from ingest.gateway.flights import Flight, Sender
 from ingest.gateway.limits import Limits
+from ingest.gateway.outbox import Outbox
 from ingest.gateway.stats import GatewayStats
 from ingest.registry.directory import DeviceDirectory
 
 
-class Device(Protocol):
+class Device(Sender, Protocol):
     """A connection as its gateway sees it."""
 
     deadline: float
     """Loop time at which the connection is to end unless something moves."""
 
-    def delivered(self, flight: "Flight", is_durable: bool) -> None:
-        """Kafka's word on a frame."""
-
-    def pump(self) -> bool:
-        """Hand over frames that found no room; False if there is none yet."""
-
     def finish(self) -> None:
         """Take nothing more; close once what is on its way to Kafka is acknowledged."""
 
+    def give_up(self) -> None:
+        """End at once; what Kafka did not confirm is not acknowledged."""
+
     def expire(self) -> None:
         """The deadline passed."""
-
-
-class Flight:
-    """A frame on its way to Kafka."""
-
-    __slots__ = ("device", "is_delivered", "record_count")
-
-    def __init__(self, device: Device, record_count: int) -> None:
-        self.device = device
-        self.record_count = record_count
-        self.is_delivered = False
 
 
 class Hub(Protocol):
@@ -44,6 +33,8 @@ class Hub(Protocol):
     limits: Limits
     stats: GatewayStats
     directory: DeviceDirectory
+    commands: CommandDispatcher
+    outbox: Outbox
     loop: asyncio.AbstractEventLoop
 
     def enter(self, device: Device) -> bool:
@@ -52,8 +43,14 @@ class Hub(Protocol):
     def leave(self, device: Device) -> None:
         """Forget a connection."""
 
+    def name_session(self) -> str:
+        """A name that no other session of any gateway has."""
+
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
 
-    def send(self, key: bytes, frame: bytes, received_at_ms: int, flight: Flight) -> bool:
+    def send(self, key: bytes, flight: Flight, topic: str | None = None) -> bool:
         """Hand a frame to the producer; False if there is no room, and then `pump` is called later."""
+
+    def retry(self, flight: Flight) -> None:
+        """Have a frame sent again soon that Kafka did not take."""

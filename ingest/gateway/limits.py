@@ -21,6 +21,12 @@ class Limits:
     """Unconfirmed frames of one connection; then it is not read. Trackers stop and wait, so they have one."""
     max_unread_answer_bytes: int = 4096
     """Acknowledgements that a peer leaves unread beyond its socket's buffer."""
+    max_frames_per_s: float = 0.0
+    """What one device may send; a second's worth at once. 0 is no limit."""
+    quarantines_unknown: bool = False
+    """Let unknown devices log in and keep their frames apart."""
+    answer_timeout_s: float = 30.0
+    """After this an unanswered command no longer keeps the next one waiting."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -31,6 +37,9 @@ class Limits:
             idle_timeout_s=settings.gateway_idle_timeout_s,
             frame_timeout_s=settings.gateway_frame_timeout_s,
             max_connections=settings.gateway_max_connections,
+            max_frames_per_s=settings.gateway_max_frames_per_s,
+            quarantines_unknown=settings.unknown_devices == "quarantine",
+            answer_timeout_s=settings.command_answer_timeout_s,
         )
 
     @property

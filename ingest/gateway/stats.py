@@ -7,9 +7,16 @@ read when somebody scrapes. No label ever holds an IMEI, a VIN or an address.
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from ingest.codec8.records import CodecId
+
+LATENCY_STEPS: Final = 10_000
+"""Acknowledgements are counted by whole milliseconds up to this many; slower ones in the last step."""
+_BOUNDS_MS: Final = (1, 2, 5, 10, 15, 20, 30, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 
 
 class Refusal(StrEnum):
@@ -22,8 +29,14 @@ class Refusal(StrEnum):
     IDLE_TIMEOUT = "idle_timeout"
     FRAME_TIMEOUT = "frame_timeout"
     NOT_DELIVERED = "not_delivered"
-    """Kafka did not confirm a frame in time."""
+    """Kafka had not confirmed a frame when the gateway stopped."""
     ANSWERS_UNREAD = "answers_unread"
+    SUPERSEDED = "superseded"
+    """Its frames found no room, and the same device has logged in anew."""
+    RATE_LIMIT = "rate_limit"
+    """A datagram above the device's rate; connections are read slower instead."""
+    NO_ROOM = "no_room"
+    """A datagram that the producer had no room for."""
 
 
 class GatewayStats:
@@ -33,17 +46,33 @@ class GatewayStats:
         self.connections = 0
         self.open_connections = 0
         self.logins = 0
+        self.quarantined_logins = 0
         self.pings = 0
         self.frames = 0
         """Frames handed to the producer."""
         self.frame_bytes = 0
+        self.frames_by_codec: dict[int, int] = dict.fromkeys(CodecId, 0)
+        self.records_by_codec: dict[int, int] = dict.fromkeys(CodecId, 0)
+        self.datagrams = 0
+        self.repeated_datagrams = 0
         self.acknowledged_frames = 0
         self.acknowledged_records = 0
+        self.acknowledgement_ms = [0] * (LATENCY_STEPS + 1)
+        """How many acknowledgements left so many whole milliseconds after their frame was whole."""
+        self.acknowledgement_s = 0.0
         self.unsent_acknowledgements = 0
         """Frames confirmed after their peer was gone; it sends them again and they are stored once."""
-        self.ignored_commands = 0
+        self.redeliveries = 0
+        """Frames sent once more because Kafka had not taken them in time."""
         self.pauses = 0
         """Times that a peer was not read because its frames waited for Kafka."""
+        self.throttles = 0
+        """Times that a peer was not read because it sent more than a device may."""
+        self.commands_sent = 0
+        self.commands_answered = 0
+        self.messages = 0
+        """Messages of codecs 12 to 15 from devices."""
+        self.dropped_messages = 0
         self.refusals: Counter[str] = Counter()
         """By `Reason` or `Refusal`."""
 
@@ -51,18 +80,47 @@ class GatewayStats:
         """Count one refusal."""
         self.refusals[reason] += 1
 
+    def receive(self, codec: int, record_count: int) -> None:
+        """Count one frame of a codec with its records."""
+        self.frames_by_codec[codec] += 1
+        self.records_by_codec[codec] += record_count
+
+    def acknowledge(self, record_count: int, after_s: float) -> None:
+        """Count one acknowledgement, given so long after its frame was whole."""
+        self.acknowledged_frames += 1
+        self.acknowledged_records += record_count
+        self.acknowledgement_s += after_s
+        self.acknowledgement_ms[min(int(after_s * 1000), LATENCY_STEPS)] += 1
+
+    def acknowledgement_quantile_ms(self, share: float) -> float:
+        """Within how many milliseconds this share of the acknowledgements left, to the whole millisecond."""
+        wanted, seen = share * self.acknowledged_frames, 0
+        for milliseconds, count in enumerate(self.acknowledgement_ms):
+            seen += count
+            if seen >= wanted and seen:
+                return milliseconds + 1.0
+        return 0.0
+
 
 _COUNTERS = {
     "connections": "Connections accepted.",
     "logins": "Devices that logged in.",
-    "pings": "Keep-alive bytes.",
+    "quarantined_logins": "Unknown devices let in for quarantine.",
+    "pings": "Keep-alive bytes and empty messages.",
     "frames": "Frames handed to Kafka.",
     "frame_bytes": "Bytes of these frames.",
+    "datagrams": "Datagrams that came in.",
+    "repeated_datagrams": "Datagrams that came again and were not stored again.",
     "acknowledged_frames": "Frames acknowledged after Kafka confirmed them.",
     "acknowledged_records": "Records in acknowledged frames.",
     "unsent_acknowledgements": "Frames confirmed after their peer was gone.",
-    "ignored_commands": "Command frames from devices, ignored.",
+    "redeliveries": "Frames sent once more because Kafka had not taken them in time.",
     "pauses": "Times a peer was not read because its frames waited for Kafka.",
+    "throttles": "Times a peer was not read because it sent more than a device may.",
+    "commands_sent": "Commands written to sessions.",
+    "commands_answered": "Commands that devices answered.",
+    "messages": "Messages of codecs 12 to 15 from devices.",
+    "dropped_messages": "Messages for which the outbox had no room.",
 }
 
 
@@ -74,14 +132,31 @@ class GatewayCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All metrics at this moment."""
+        stats = self._stats
         for name, help_text in _COUNTERS.items():
-            yield CounterMetricFamily(f"piston_gateway_{name}", help_text, value=getattr(self._stats, name))
+            yield CounterMetricFamily(f"piston_gateway_{name}", help_text, value=getattr(stats, name))
         yield GaugeMetricFamily(
-            "piston_gateway_open_connections", "Connections open now.", value=self._stats.open_connections
+            "piston_gateway_open_connections", "Connections open now.", value=stats.open_connections
         )
-        refusals = CounterMetricFamily(
-            "piston_gateway_refusals", "What was refused, by reason.", labels=["reason"]
+        yield _labelled("refusals", "What was refused, by reason.", "reason", stats.refusals)
+        for name, counts in (("frames", stats.frames_by_codec), ("records", stats.records_by_codec)):
+            by_codec = {CodecId(codec).label: count for codec, count in counts.items()}
+            yield _labelled(f"codec_{name}", f"{name.capitalize()} received, by codec.", "codec", by_codec)
+        yield self._latency()
+
+    def _latency(self) -> Metric:
+        counts = self._stats.acknowledgement_ms
+        buckets = [(f"{bound / 1000:g}", float(sum(counts[:bound]))) for bound in _BOUNDS_MS]
+        buckets.append(("+Inf", float(sum(counts))))
+        histogram = HistogramMetricFamily(
+            "piston_gateway_acknowledgement_seconds", "From a whole frame to its acknowledgement."
         )
-        for reason, count in list(self._stats.refusals.items()):
-            refusals.add_metric([reason], count)
-        yield refusals
+        histogram.add_metric([], buckets, self._stats.acknowledgement_s)
+        return histogram
+
+
+def _labelled(name: str, help_text: str, label: str, counts: dict[str, int]) -> Metric:
+    family = CounterMetricFamily(f"piston_gateway_{name}", help_text, labels=[label])
+    for value, count in list(counts.items()):
+        family.add_metric([value], count)
+    return family

@@ -2,14 +2,19 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from ingest.gateway.hub import Flight
+from ingest.commands.dispatcher import CommandDispatcher
+from ingest.commands.models import Command
+from ingest.commands.store import Outcome, Turn
+from ingest.gateway.flights import Flight
 from ingest.gateway.limits import Limits
+from ingest.gateway.listening import open_tcp, open_udp
 from ingest.gateway.server import Gateway
 from ingest.registry.directory import DeviceDirectory
 from ingest.stream.messages import Headers
@@ -28,6 +33,7 @@ class Sent(NamedTuple):
     value: bytes
     headers: Headers
     token: Flight
+    topic: str | None
 
 
 class ScriptedProducer:
@@ -44,10 +50,12 @@ class ScriptedProducer:
     def start(self, deliver: Callable[[Sequence[tuple[Flight, bool]]], None]) -> None:
         self._deliver = deliver
 
-    def send(self, key: bytes, value: bytes, headers: Headers, token: Flight) -> bool:
+    def send(
+        self, key: bytes, value: bytes, headers: Headers, token: Flight, topic: str | None = None
+    ) -> bool:
         if self.room is not None and len(self._open) >= self.room:
             return False
-        message = Sent(key, value, headers, token)
+        message = Sent(key, value, headers, token, topic)
         self.sent.append(message)
         self._open.append(message)
         if self.is_prompt:
@@ -91,6 +99,29 @@ class FakeRegistry:
 
     def close(self) -> None:
         pass
+
+
+class ScriptedCommands:
+    """A command store in memory: claims are what the test put in `waiting`."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, list[Command]] = {}
+        self.turns: list[Turn] = []
+        self.is_down = False
+        self.is_closed = False
+
+    def exchange(self, turn: Turn) -> Outcome:
+        if self.is_down:
+            message = "down"
+            raise UnavailableError(message)
+        self.turns.append(turn)
+        claimed = [
+            (owner, self.waiting[imei].pop(0)) for imei, owner in turn.ready.items() if self.waiting.get(imei)
+        ]
+        return Outcome(frozenset(imei for imei, queue in self.waiting.items() if queue), tuple(claimed))
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class Tracker:
@@ -143,21 +174,32 @@ class Tracker:
 class Bench:
     """A gateway, its producer and registry, and trackers that connect to it."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, *, quiet_s: float = 0.0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.producer = ScriptedProducer()
         self.registry = FakeRegistry()
+        self.commands = ScriptedCommands()
         self.gateway = Gateway(
             self.producer,
             DeviceDirectory(self.registry, gather_s=0.001),
+            CommandDispatcher(self.commands, quiet_s=quiet_s, tick_s=0.01),
             limits or Limits(),
             clock_ms=lambda: NOW_MS,
+            retry_s=0.05,
         )
         self.port = 0
+        self.udp_port = 0
+        self._tls = tls
         self._trackers: list[Tracker] = []
         self._is_drained = False
 
     async def __aenter__(self) -> Self:
-        self.port = await self.gateway.listen("127.0.0.1", 0)
+        listening = open_tcp("127.0.0.1", 0, reuse_port=False)
+        bound = open_udp("127.0.0.1", 0, reuse_port=False)
+        self.port, self.udp_port = listening.getsockname()[1], bound.getsockname()[1]
+        await self.gateway.listen(listening, self._tls)
+        await self.gateway.listen_udp(bound)
         return self
 
     async def __aexit__(

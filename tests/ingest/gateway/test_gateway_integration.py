@@ -31,6 +31,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return os.environ | {
         "PISTON_ENVIRONMENT": "test",
         "PISTON_DATA_DIR": str(settings.data),
+        "PISTON_ASK_VERSION": "false",
         **{f"PISTON_{name.upper()}": str(getattr(settings, name)) for name in ports},
     }
 

@@ -73,14 +73,33 @@ async def test_ack_comes_only_after_delivery():
         assert await tracker.receive(4) == ack(2)
 
 
-async def test_failed_delivery_ends_the_connection_without_ack():
+async def test_a_frame_that_kafka_does_not_take_is_sent_again_and_the_socket_stays():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(TWO)
+        for attempt in (1, 2, 3):
+            await bench.until_sent(attempt)
+            bench.producer.report(is_durable=False)
+        assert await tracker.hears_nothing(0.01)
+        await bench.until_sent(4)
+        bench.producer.report()
+        assert await tracker.receive(4) == ack(2)
+        assert {(sent.value, *map(tuple, sent.headers)) for sent in bench.producer.sent} == {
+            (TWO, *map(tuple, encode_headers(NOW_MS, Transport.TCP)))
+        }
+        assert bench.gateway.stats.redeliveries == 3
+        assert bench.refusals == {}
+
+
+async def test_a_frame_that_failed_is_not_sent_again_for_a_device_that_is_gone():
     async with Bench() as bench:
         tracker = await bench.logged_in()
         tracker.send(ONE)
         await bench.until_sent(1)
         bench.producer.report(is_durable=False)
-        assert await tracker.until_closed() == b""
-        assert bench.refusals == {"not_delivered": 1}
+        tracker.vanish()
+        await bench.until(lambda: bench.gateway.stats.redeliveries == 1)
+        assert len(bench.producer.sent) == 1
 
 
 async def test_acks_keep_the_order_of_the_frames_when_reports_do_not():
@@ -94,14 +113,17 @@ async def test_acks_keep_the_order_of_the_frames_when_reports_do_not():
         assert await tracker.receive(12) == ack(2) + ack(1) + ack(2)
 
 
-async def test_a_frame_after_one_that_failed_is_not_acknowledged():
+async def test_a_frame_after_one_that_failed_waits_for_it():
     async with Bench() as bench:
         tracker = await bench.logged_in()
         tracker.send(TWO + ONE)
         await bench.until_sent(2)
         bench.producer.report(0, is_durable=False)
         bench.producer.report(0)
-        assert await tracker.until_closed() == b""
+        await bench.until_sent(3)
+        assert await tracker.hears_nothing()
+        bench.producer.report()
+        assert await tracker.receive(8) == ack(2) + ack(1)
 
 
 async def test_login_and_frame_glued_or_byte_by_byte_are_understood():
@@ -177,17 +199,6 @@ async def test_a_report_for_a_device_that_is_gone_is_counted_and_harms_nobody():
         await bench.until(lambda: bench.gateway.stats.open_connections == 0)
         bench.producer.report()
         assert bench.gateway.stats.unsent_acknowledgements == 1
-
-
-async def test_commands_from_devices_are_ignored_without_a_word():
-    async with Bench() as bench:
-        bench.producer.is_prompt = True
-        tracker = await bench.logged_in()
-        tracker.send(wire.VENDOR_CODEC_12)
-        assert await tracker.hears_nothing()
-        tracker.send(ONE)
-        assert await tracker.receive(4) == ack(1)
-        assert bench.gateway.stats.ignored_commands == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from ingest.gateway.device_protocol import DeviceProtocol
+from ingest.gateway.listening import open_tcp, open_udp
 from telematics.errors import ConfigurationError
 from tests.ingest.codec8 import wire
 from tests.ingest.gateway.harness import ALSO_KNOWN, Bench
@@ -60,9 +61,11 @@ async def test_a_broken_producer_ends_the_gateway_with_its_error():
 
 
 async def test_a_taken_port_is_one_sentence_that_names_the_setting():
-    async with Bench() as bench, Bench() as second:
+    async with Bench() as bench:
         with pytest.raises(ConfigurationError, match="PISTON_GATEWAY_PORT"):
-            await second.gateway.listen("127.0.0.1", bench.port)
+            open_tcp("127.0.0.1", bench.port, reuse_port=False)
+        with pytest.raises(ConfigurationError, match="PISTON_GATEWAY_UDP_PORT"):
+            open_udp("127.0.0.1", bench.udp_port, reuse_port=False)
 
 
 class DeafTransport(asyncio.Transport):
