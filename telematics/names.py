@@ -25,6 +25,8 @@ class Topic(StrEnum):
 
 SINK_GROUP = "piston.sink"
 LIVE_GROUP = "piston.live"
+ALERTS_GROUP = "piston.alerts"
+"""The writer of ClickHouse's `alerts`."""
 
 TELEMETRY_DATABASE = "telemetry"
 """PostgreSQL database of the hot tier; Dagster keeps its own database beside it."""
@@ -55,6 +57,15 @@ class OdometerSource(StrEnum):
 def live_key(vin: str) -> str:
     """Redis key of a vehicle's live state (a hash, see `ingest.live.state`)."""
     return f"live:{vin}"
+
+
+def alert_state_key(vin: str, device_id: str) -> str:
+    """Redis key of what the alert rules know of a device in a vehicle (see `ingest.alerts.memory`)."""
+    return f"alert_state:{vin}:{device_id}"
+
+
+LIVE_OFFSETS_KEY = "live_offsets"
+"""Redis key of how far into the stream the live state reaches (a hash, see `ingest.live.offsets`)."""
 
 
 def scores_key(vin: str) -> str:

@@ -1,5 +1,6 @@
 """Figures of the live writer for Prometheus. No label ever names a device or a vehicle."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -23,6 +24,9 @@ class LiveMetrics:
         self._refused = Counter(
             "piston_live_refused", "Vehicles whose key holds something else.", registry=registry
         )
+        self._alerts = Counter(
+            "piston_live_alerts", "Alerts confirmed by Kafka.", ["kind"], registry=registry
+        )
         self._seconds = Histogram(
             "piston_live_batch_seconds",
             "From the batch to Redis' answer.",
@@ -32,6 +36,11 @@ class LiveMetrics:
         self._lag = Gauge(
             "piston_live_lag_seconds", "Age of the newest message when it was readable.", registry=registry
         )
+
+    def alerted(self, counts: Mapping[str, int]) -> None:
+        """Alerts of a batch, by kind; one that is sent again counts again."""
+        for kind, count in counts.items():
+            self._alerts.labels(kind).inc(count)
 
     def settled(
         self,

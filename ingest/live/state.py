@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from ingest.codec8.records import AvlPacket
+from ingest.codec8.records import AvlPacket, AvlRecord
 from ingest.measurement import (
     FIRST_TIME_MS,
     ODOMETER_COLUMNS,
@@ -35,7 +35,7 @@ from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
 from ingest.stream.messages import FrameMessage
 from telematics.clock import from_epoch_ms, rfc3339_ms
-from telematics.names import OdometerSource
+from telematics.names import OdometerSource, Origin
 from telematics.units import miles_from_metres
 
 MAX_AHEAD_MS: Final = 5 * 60 * 1000
@@ -49,6 +49,17 @@ class Signal(NamedTuple):
     time_ms: int
     value: bytes
     """JSON."""
+
+
+class Seen(NamedTuple):
+    """A record that lies in a vehicle and in time, with what it measured."""
+
+    vin: str
+    origin: Origin
+    number: int
+    """Of the record in its frame."""
+    record: AvlRecord
+    measured: Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +145,12 @@ class NewestState:
         self.ignored_count = 0
         """Records of no vehicle, from before 2000 or from the future."""
 
-    def observe(self, frame: FrameMessage, packet: AvlPacket, registry: Registry) -> None:
-        """Take in the records of one frame, in whatever order they come."""
+    def observe(self, frame: FrameMessage, packet: AvlPacket, registry: Registry) -> tuple[Seen, ...]:
+        """Take in the records of one frame, in whatever order they come; returns those that count."""
         columns = element_columns(registry.family(frame.imei))
         latest_ms = frame.received_at_ms + MAX_AHEAD_MS
-        for record in packet.records:
+        seen: list[Seen] = []
+        for number, record in enumerate(packet.records):
             self.record_count += 1
             time_ms = record.timestamp_ms
             if not FIRST_TIME_MS <= time_ms <= latest_ms:
@@ -151,6 +163,8 @@ class NewestState:
             measured = measure(record, columns)
             source = _odometer_source(installation, measured)
             self._take(installation.vin, Observation(time_ms, frame.received_at_ms, measured, source))
+            seen.append(Seen(installation.vin, installation.origin, number, record, measured))
+        return tuple(seen)
 
     def _take(self, vin: str, observation: Observation) -> None:
         newest = self._vehicles.setdefault(vin, {})

@@ -1,6 +1,11 @@
-"""Live state in Redis (Valkey): one script call per vehicle, all calls of a batch in one round trip."""
+"""Live state in Redis (Valkey): one script call per vehicle, all calls of a batch in one round trip.
 
-from collections.abc import Mapping, Sequence
+A batch is written in two steps: signals and what the alert rules know, in one round trip; and when all of
+that is there, the offsets in another. Dying in between costs a repetition, which changes nothing.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
@@ -9,14 +14,24 @@ from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from ingest.alerts import memory as memories
+from ingest.alerts.memory import EMPTY, Memory, Subject
+from ingest.live.offsets import Move
 from ingest.live.state import Signal
 from telematics.errors import ConfigurationError, UnavailableError
-from telematics.names import live_key
+from telematics.names import LIVE_OFFSETS_KEY, alert_state_key, live_key
 from telematics.settings import Settings
 
 _TIMEOUT_S: Final = 5.0
 
-NEWEST_SCRIPT: Final = resources.files("ingest.live").joinpath("newest.lua").read_text(encoding="utf-8")
+
+def _script(name: str) -> str:
+    return resources.files("ingest.live").joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+NEWEST_SCRIPT: Final = _script("newest")
+_REMEMBER_SCRIPT: Final = _script("remember")
+_COMMIT_SCRIPT: Final = _script("commit")
 
 # What passes by itself: no connection, still loading, a replica during a failover, memory full until someone
 # makes room.
@@ -56,56 +71,128 @@ class WriteResult(NamedTuple):
     """Vehicles whose key holds something else than live state; they were left alone."""
 
 
+class _Scripts(NamedTuple):
+    """Ids of our scripts in this Redis."""
+
+    newest: str
+    remember: str
+    commit: str
+
+
 class LiveStore:
     """Writes the newest signals of vehicles; repeating a write changes nothing."""
 
     def __init__(self, client: redis.Redis) -> None:
         """A store over a client that answers in bytes."""
         self._client = client
-        self._script_id: str | None = None
+        self._scripts: _Scripts | None = None
 
-    def write(self, vehicles: Mapping[str, Sequence[Signal]]) -> WriteResult:
-        """Offer signals; each is taken if it is newer than what is there.
+    def write(
+        self, vehicles: Mapping[str, Sequence[Signal]], known: Mapping[Subject, Memory] | None = None
+    ) -> WriteResult:
+        """Offer signals and what alert rules know; each is taken if it is newer than what is there.
 
         Raises:
             LiveStoreUnavailableError: Redis is down; some vehicles may be written, so offer all again.
             ConfigurationError: Redis refuses the password.
         """
-        if not vehicles:
+        known = known or {}
+        if not vehicles and not known:
             return WriteResult(0, 0)
-        try:
-            if self._script_id is None:
-                self._script_id = self._load()
-            answers = self._offer(vehicles, self._script_id)
+        with _translated_errors():
+            answers = self._offer(vehicles, known, self._loaded())
             if any(isinstance(answer, exceptions.NoScriptError) for answer in answers):
-                # a restarted or flushed Redis has forgotten the script
-                self._script_id = self._load()
-                answers = self._offer(vehicles, self._script_id)
-        except exceptions.AuthenticationError as error:
-            message = "Valkey refuses our password; set PISTON_VALKEY_PASSWORD"
-            raise ConfigurationError(message) from error
-        except _TRANSIENT as error:
-            raise _unavailable(error) from error
+                # a restarted or flushed Redis has forgotten the scripts
+                self._scripts = None
+                answers = self._offer(vehicles, known, self._loaded())
         for answer in answers:
             if isinstance(answer, _TRANSIENT):
                 raise _unavailable(answer) from answer
-        taken = sum(int(answer) for answer in answers if isinstance(answer, int))
+        taken = sum(int(answer) for answer in answers[: len(vehicles)] if isinstance(answer, int))
         return WriteResult(taken, sum(isinstance(answer, Exception) for answer in answers))
+
+    def commit(self, moves: Sequence[Move]) -> bool:
+        """Move offsets, all or none; False if something else stands there than was expected.
+
+        Raises:
+            LiveStoreUnavailableError: Redis is down; whether the step was taken is not known.
+            ConfigurationError: Redis refuses the password.
+        """
+        arguments = [part for move in moves for part in move]
+        with _translated_errors():
+            try:
+                answer = self._client.evalsha(self._loaded().commit, 1, LIVE_OFFSETS_KEY, *arguments)
+            except exceptions.NoScriptError:
+                self._scripts = None
+                answer = self._client.evalsha(self._loaded().commit, 1, LIVE_OFFSETS_KEY, *arguments)
+        return bool(answer)
+
+    def read_offsets(self) -> dict[bytes, bytes]:
+        """Every field of the offsets' hash.
+
+        Raises:
+            LiveStoreUnavailableError: Redis is down.
+            ConfigurationError: Redis refuses the password.
+        """
+        with _translated_errors():
+            stored = self._client.hgetall(LIVE_OFFSETS_KEY)
+        return {_octets(field): _octets(value) for field, value in stored.items()}
+
+    def recall(self, subjects: Collection[Subject]) -> dict[Subject, Memory]:
+        """What the alert rules know of these subjects; those that are not known are empty.
+
+        Raises:
+            LiveStoreUnavailableError: Redis is down.
+            ConfigurationError: Redis refuses the password.
+        """
+        wanted = list(subjects)
+        with _translated_errors():
+            found = self._client.mget([alert_state_key(*subject) for subject in wanted])
+        return {
+            subject: EMPTY if value is None else memories.decode(_octets(value))
+            for subject, value in zip(wanted, found, strict=True)
+        }
 
     def close(self) -> None:
         """Give the connections back."""
         self._client.close()
 
-    def _load(self) -> str:
-        return str(self._client.script_load(NEWEST_SCRIPT))
+    def _loaded(self) -> _Scripts:
+        if self._scripts is None:
+            texts = (NEWEST_SCRIPT, _REMEMBER_SCRIPT, _COMMIT_SCRIPT)
+            self._scripts = _Scripts(*(str(self._client.script_load(text)) for text in texts))
+        return self._scripts
 
-    def _offer(self, vehicles: Mapping[str, Sequence[Signal]], script_id: str) -> list[Any]:
+    def _offer(
+        self,
+        vehicles: Mapping[str, Sequence[Signal]],
+        known: Mapping[Subject, Memory],
+        scripts: _Scripts,
+    ) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
         for vin, signals in vehicles.items():
             arguments = [part for signal in signals for part in signal]
-            pipeline.evalsha(script_id, 1, live_key(vin), *arguments)
+            pipeline.evalsha(scripts.newest, 1, live_key(vin), *arguments)
+        for subject, memory in known.items():
+            pipeline.evalsha(scripts.remember, 1, alert_state_key(*subject), *memories.encode(memory))
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         return answers
+
+
+def _octets(value: bytes | str) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
+
+
+@contextmanager
+def _translated_errors() -> Iterator[None]:
+    """Turn Redis' errors into sentences."""
+    try:
+        yield
+    except exceptions.AuthenticationError as error:
+        message = "Valkey refuses our password; set PISTON_VALKEY_PASSWORD"
+        raise ConfigurationError(message) from error
+    except _TRANSIENT as error:
+        raise _unavailable(error) from error
 
 
 def _unavailable(error: Exception) -> LiveStoreUnavailableError:

@@ -45,6 +45,14 @@ class StreamError(PistonError):
     """Kafka refused to go on with this consumer: a wrong topic, an offset out of range, a fatal error."""
 
 
+class StreamRewindError(UnavailableError):
+    """The handler's store stands elsewhere in the stream than the loop does; `partitions` say where."""
+
+    def __init__(self, message: str, partitions: Sequence[TopicPartition]) -> None:
+        super().__init__(message)
+        self.partitions = partitions
+
+
 class BatchHandler(Protocol):
     """What a consumer does with its messages. All methods run in the loop's own thread."""
 
@@ -63,6 +71,7 @@ class BatchHandler(Protocol):
 
         Raises:
             UnavailableError: the store is down; the same messages come again.
+            StreamRewindError: the store stands elsewhere; the loop goes on where it says.
         """
 
 
@@ -155,6 +164,8 @@ class BatchConsumer:
         except UnavailableError as error:
             log.warning("consumer.store_unavailable", group=self._options.group, reason=str(error))
             self._rewind(messages)
+            if isinstance(error, StreamRewindError):
+                self._seek(error.partitions)
             self._wait()
             return
         self._pause_s = _FIRST_PAUSE_S
@@ -175,6 +186,12 @@ class BatchConsumer:
     def _rewind(self, messages: Sequence[Message]) -> None:
         for (topic, partition), offset in _first_offsets(messages).items():
             self._consumer.seek(TopicPartition(topic, partition, offset))
+
+    def _seek(self, partitions: Sequence[TopicPartition]) -> None:
+        ours = {(partition.topic, partition.partition) for partition in self._consumer.assignment()}
+        for partition in partitions:
+            if (partition.topic, partition.partition) in ours:
+                self._consumer.seek(partition)
 
     def _wait(self) -> None:
         self._stop.wait(self._pause_s)

@@ -1,0 +1,1 @@
+"""Alerts: what of a record somebody should hear about, and its way to Kafka and ClickHouse."""
