@@ -12,7 +12,10 @@ import typer
 
 from telematics.errors import PistonError
 
-GROUPS = ("stack", "decode", "ingest", "devices", "replay", "backfill", "serving", "dagster", "demo")
+GROUPS = (
+    "stack", "decode", "ingest", "devices", "replay", "simulate", "backfill", "evaluate", "serving",
+    "dagster", "demo",
+)  # fmt: skip
 
 app = typer.Typer(
     name="piston",

@@ -1,4 +1,4 @@
-"""Commands `piston replay ved | generated | verify`: drives through the device port, and what came."""
+"""Commands `piston replay ved | verify`: recorded drives through the device port, and what came of them."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simulation.replay.source import RecordSource
 
 replay = typer.Typer(
-    help="Send recorded or generated drives to the device port, as trackers do; check what arrived.",
+    help="Send recorded drives to the device port, as trackers do; check what arrived.",
     no_args_is_help=True,
 )
 
@@ -71,28 +71,7 @@ def ved(
     chosen = select_recordings(recordings, _vehicle_ids(vehicles))
     offset_days = kept_offset(state_folder(settings), recordings, utc_today()) if end_now else 0
     sources = [VedSource(recording, offset_days) for recording in chosen]
-    _run(settings, sources, _speedup(fast, speedup), host, port, register, as_json)
-
-
-@replay.command()
-def generated(
-    vehicles: Annotated[int, typer.Option(min=1, max=10_000, help="How many cars.")] = 6,
-    days: Annotated[int, typer.Option(min=1, max=3660, help="Days of driving, the last one yesterday.")] = 14,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same fleet.")] = 1,
-    fast: Fast = False,
-    speedup: Speedup = None,
-    host: Host = None,
-    port: Port = None,
-    register: Register = True,
-    as_json: AsJson = False,
-) -> None:
-    """Replay a small generated fleet, where there are no recordings."""
-    from simulation.fleet.source import generated_fleet
-    from simulation.replay.run import state_folder
-
-    settings = load_settings()
-    sources = generated_fleet(vehicles, days, seed, state_folder(settings), utc_today())
-    _run(settings, sources, _speedup(fast, speedup), host, port, register, as_json)
+    send(settings, sources, speedup_of(fast, speedup), host, port, register, as_json)
 
 
 @replay.command()
@@ -136,15 +115,19 @@ def _vehicle_ids(text: str | None) -> list[int]:
         raise ConfigurationError(message) from error
 
 
-def _speedup(fast: bool, speedup: float | None) -> float | None:
-    """None for everything at once."""
+def speedup_of(fast: bool, speedup: float | None) -> float | None:
+    """What the two options mean: None is everything at once.
+
+    Raises:
+        ConfigurationError: both are given.
+    """
     if fast and speedup is not None:
         message = "--fast and --speedup exclude each other"
         raise ConfigurationError(message)
     return None if fast else speedup or 1.0
 
 
-def _run(
+def send(
     settings: Settings,
     sources: "Sequence[RecordSource]",
     speedup: float | None,
@@ -153,6 +136,11 @@ def _run(
     is_registering: bool,
     as_json: bool,
 ) -> None:
+    """Send what is left of these sources with progress on standard error, and say how it went.
+
+    Raises:
+        PistonError: see `simulation.replay.run.replay`.
+    """
     from simulation.replay.progress import progress_line
     from simulation.replay.run import replay as run_replay
     from simulation.replay.sender import Gateway

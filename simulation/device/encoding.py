@@ -32,7 +32,8 @@ _HEAD: Final = (
 )
 """The record's head in wire order, as far as it comes from columns."""
 
-_VARIABLE_COUNT_BYTES: Final = 2
+_VARIABLE_BYTES: Final = 2
+"""Of the number of elements of variable length, and of the length of each."""
 _HASH_SEED: Final = 0
 _MOST_COLUMNS: Final = 62
 """Which elements a record has is kept as the bits of one int64."""
@@ -60,6 +61,21 @@ class IoColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class TextColumn:
+    """One IO element of variable length that says the same in all records that have it.
+
+    Attributes:
+        id: AVL id.
+        text: its bytes, at least one.
+        is_present: which records have the element.
+    """
+
+    id: int
+    text: bytes
+    is_present: Flags
+
+
+@dataclass(frozen=True, slots=True)
 class RecordColumns:
     """Records as columns of equal length, in sending order; names and units as in `AvlRecord`."""
 
@@ -73,6 +89,7 @@ class RecordColumns:
     speed_kph: Ints
     event_io_id: Ints
     io: tuple[IoColumn, ...]
+    texts: tuple[TextColumn, ...] = ()
 
     def __len__(self) -> int:
         return len(self.timestamp_ms)
@@ -81,11 +98,12 @@ class RecordColumns:
         """The records from index `start` on."""
         heads = {name: getattr(self, name)[start:] for name, _ in _HEAD}
         io = (IoColumn(c.id, c.width, c.raw[start:], c.is_present[start:]) for c in self.io)
-        return replace(self, **heads, io=tuple(io))
+        texts = (replace(text, is_present=text.is_present[start:]) for text in self.texts)
+        return replace(self, **heads, io=tuple(io), texts=tuple(texts))
 
 
 def encode_columns(columns: RecordColumns) -> RecordBlock:
-    """All records, encoded; IO elements by width, within a width in the order of `columns.io`.
+    """All records, encoded; IO elements by width, within a width in the order of the columns.
 
     Raises:
         ColumnError: a value does not fit in its field.
@@ -93,14 +111,19 @@ def encode_columns(columns: RecordColumns) -> RecordBlock:
     _check(columns)
     count = len(columns)
     patterns = np.zeros(count, np.int64)
-    for bit, column in enumerate(columns.io):
-        patterns |= column.is_present.astype(np.int64) << bit
+    presences = [*(each.is_present for each in columns.io), *(each.is_present for each in columns.texts)]
+    for bit, is_present in enumerate(presences):
+        patterns |= is_present.astype(np.int64) << bit
     lengths = np.zeros(count, np.int64)
     groups = []
     for pattern in np.unique(patterns).tolist():
         rows = np.flatnonzero(patterns == pattern)
         present = [column for bit, column in enumerate(columns.io) if pattern >> bit & 1]
-        layout = _layout(tuple((column.id, column.width) for column in present))
+        texts = [text for bit, text in enumerate(columns.texts, start=len(columns.io)) if pattern >> bit & 1]
+        layout = _layout(
+            tuple((column.id, column.width) for column in present),
+            tuple((text.id, text.text) for text in texts),
+        )
         lengths[rows] = layout.dtype.itemsize
         groups.append((rows, present, layout))
     starts = np.zeros(count + 1, np.int64)
@@ -136,7 +159,7 @@ def _identities(columns: RecordColumns, bodies: bytes, starts: Ints) -> Identiti
 
 def _check(columns: RecordColumns) -> None:
     """Refuse what would wrap around: numpy assigns out-of-range numbers modulo the width."""
-    ids = [column.id for column in columns.io]
+    ids = [column.id for column in columns.io] + [text.id for text in columns.texts]
     if len(set(ids)) < len(ids) or len(ids) > _MOST_COLUMNS or not all(0 <= each < 2**16 for each in ids):
         message = f"IO columns have different ids of 16 bits, and are {_MOST_COLUMNS} at most: {ids}"
         raise ColumnError(message)
@@ -155,6 +178,10 @@ def _check(columns: RecordColumns) -> None:
         present = column.raw[column.is_present]
         if len(present):
             _check_range(f"AVL id {column.id}", present, 0, min(256**column.width, 2**63) - 1)
+    for text in columns.texts:
+        if not 1 <= len(text.text) < 2**16:
+            message = f"AVL id {text.id}: a text has 1 to 65,535 bytes, not {len(text.text)}"
+            raise ColumnError(message)
 
 
 def _check_range(name: str, values: Ints, lowest: int, highest: int) -> None:
@@ -172,10 +199,13 @@ class _Layout:
 
 
 @lru_cache(maxsize=4096)
-def _layout(elements: tuple[tuple[int, int], ...]) -> _Layout:
-    """The packed layout of a record with these (id, width); grouped by width, in their order within each."""
-    fields = [*_HEAD, ("total", ">u2")]
-    constants = {"total": len(elements)}
+def _layout(elements: tuple[tuple[int, int], ...], texts: tuple[tuple[int, bytes], ...]) -> _Layout:
+    """The packed layout of a record with these (id, width) and (id, text).
+
+    Grouped by width, in their order within each; texts last.
+    """
+    fields: list[tuple[str, str]] = [*_HEAD, ("total", ">u2")]
+    constants: dict[str, int | bytes] = {"total": len(elements) + len(texts)}
     for width in WIDTHS:
         group = [avl_id for avl_id, element_width in elements if element_width == width]
         fields.append((f"count_{width}", ">u2"))
@@ -183,8 +213,12 @@ def _layout(elements: tuple[tuple[int, int], ...]) -> _Layout:
         for avl_id in group:
             fields += [(f"id_{avl_id}", ">u2"), (f"io_{avl_id}", f">u{width}")]
             constants[f"id_{avl_id}"] = avl_id
-    fields.append(("count_variable", f">u{_VARIABLE_COUNT_BYTES}"))
-    constants["count_variable"] = 0
+    fields.append(("count_variable", f">u{_VARIABLE_BYTES}"))
+    constants["count_variable"] = len(texts)
+    for avl_id, text in texts:
+        length = f">u{_VARIABLE_BYTES}"
+        fields += [(f"id_{avl_id}", ">u2"), (f"length_{avl_id}", length), (f"io_{avl_id}", f"V{len(text)}")]
+        constants |= {f"id_{avl_id}": avl_id, f"length_{avl_id}": len(text), f"io_{avl_id}": text}
     dtype = np.dtype(fields)
     template = np.zeros(1, dtype)
     for name, value in constants.items():

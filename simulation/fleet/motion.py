@@ -15,7 +15,7 @@ _KPH_PER_MPS: Final = 3.6
 _CRUISE_KPH: Final = (28.0, 80.0)
 _LEG_M: Final = (180.0, 1_800.0)
 _WAIT_S: Final = (2.0, 45.0)
-# calm driving: nobody brakes or speeds up harshly yet
+# calm driving: nobody brakes or speeds up harshly
 _SPEEDING_UP_MPS2: Final = (0.8, 1.9)
 _BRAKING_MPS2: Final = (0.9, 2.4)
 _START_WAIT_S: Final = (4.0, 25.0)
@@ -70,6 +70,14 @@ class Motion:
             knot_mps,
             np.concatenate(([0.0], np.cumsum(steps_m))),
         )
+
+    @classmethod
+    def of_trip(cls, random: np.random.Generator, duration_s: float, distance_m: float) -> Self:
+        """A trip of just this duration and distance: one that was drawn, stretched in time and in speed."""
+        drawn = cls.draw(random, duration_s, 1.0)
+        slower = duration_s / drawn.duration_s
+        further = distance_m / drawn.distance_m
+        return cls(drawn.knot_s * slower, drawn.knot_mps * further / slower, drawn.knot_m * further)
 
     @property
     def duration_s(self) -> float:

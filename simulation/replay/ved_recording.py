@@ -103,7 +103,7 @@ def find_recordings(folder: Path) -> list[Recording]:
     if not found:
         message = (
             f"{folder}: no recordings there; expected VehId_N.tar.zst or VehId_N/ with CSV files. "
-            f"Without recordings, `piston replay generated` sends a generated fleet"
+            f"Without recordings, `piston simulate fleet --out tcp://HOST:PORT` sends a simulated fleet"
         )
         raise NotFoundError(message)
     return [found[vehicle_id] for vehicle_id in sorted(found)]

@@ -1,7 +1,6 @@
 """`piston replay` without servers: wrong command lines, and a device port of the test's own."""
 
 import asyncio
-import json
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -60,23 +59,13 @@ def test_a_wrong_choice_is_one_sentence(piston, recordings, options, code, says)
 def test_a_missing_folder_names_the_way_without_recordings(piston, tmp_path):
     code, sentence = failure(piston("ved", str(tmp_path / "absent")))
     assert code == 5
-    assert "piston replay generated" in sentence
+    assert "piston simulate fleet" in sentence
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["ved", "x", "--speedup", "0"], ["generated", "--vehicles", "0"], ["generated", "--days", "0"]],
-)
-def test_a_number_out_of_its_range_is_a_usage_line(piston, arguments):
-    result = piston(*arguments)
+def test_a_number_out_of_its_range_is_a_usage_line(piston):
+    result = piston("ved", "x", "--speedup", "0")
     assert result.exit_code == 2
     assert "Invalid value" in result.stderr
-
-
-def test_a_seed_without_a_place_in_the_vins_is_refused(piston):
-    code, sentence = failure(piston("generated", "--seed", "100000"))
-    assert code == 2
-    assert "--seed" in sentence
 
 
 def test_verify_without_ledgers_says_that_nothing_was_replayed(piston):
@@ -100,19 +89,6 @@ async def test_recordings_are_sent_once_and_the_summary_says_so(piston, recordin
     assert "1 × Absolute Load[%] left out" in first.stdout
     assert "nothing to send: all 3 records of 2 devices are acknowledged" in again.stdout
     assert len(gateway.identities()) == 3
-
-
-async def test_a_generated_fleet_is_sent_once_and_reported_as_json(piston):
-    async with ScriptedGateway() as gateway:
-        command = (
-            "generated", "--vehicles", "2", "--days", "1", "--fast", "--no-register", "--json",
-            "--port", str(gateway.port),
-        )  # fmt: skip
-        first = json.loads((await asyncio.to_thread(piston, *command)).stdout)
-        again = json.loads((await asyncio.to_thread(piston, *command)).stdout)
-    assert first["devices"] == again["devices"] == 2
-    assert first["records"] == first["records_sent"] == len(gateway.identities()) == again["records"]
-    assert (again["records_sent"], again["packets"]) == (0, 0)
 
 
 async def test_a_moved_replay_cannot_go_on_unmoved(piston, recordings):

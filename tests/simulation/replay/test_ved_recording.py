@@ -54,7 +54,7 @@ def test_vehicles_are_chosen_by_number(tmp_path):
 @pytest.mark.parametrize("name", ["absent", "empty"])
 def test_no_recordings_is_a_sentence(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NotFoundError, match="piston replay generated"):
+    with pytest.raises(NotFoundError, match="piston simulate fleet"):
         find_recordings(tmp_path / name)
 
 
