@@ -4,6 +4,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -77,6 +78,13 @@ class Sandbox:
         done = self.dbt("run", "--event-time-start", str(first), "--event-time-end", str(until))
         assert done.returncode == 0, done.stdout
 
+    def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Put rows into any raw table."""
+        names = list(rows[0])
+        self.client.insert(
+            f"{self.database}.{table}", [[row[name] for name in names] for row in rows], column_names=names
+        )
+
     def add(self, rows: Sequence[Row]) -> None:
         """Put records into the warm tier's table."""
         self.client.insert(f"{self.database}.telemetry", rows, column_names=COLUMNS)
@@ -132,17 +140,25 @@ def small_fleet() -> list[Row]:
     return rows
 
 
-@pytest.fixture(scope="session")
-def sandbox(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The sandbox, built once over all its days."""
+@contextmanager
+def open_sandbox(stack: Settings, target: Path) -> Iterator[Sandbox]:
+    """An empty database with the raw tables that dbt reads; dropped at the end."""
     with clickhouse(stack) as client:
         database = f"analytics_sandbox_{uuid.uuid4().hex[:8]}"
         client.command(f"create database {database}")
-        for table in RAW_TABLES:
-            client.command(f"create table {database}.{table} as analytics.{table}")
-        made = Sandbox(stack, database, client, tmp_path_factory.mktemp("dbt"))
+        try:
+            for table in RAW_TABLES:
+                client.command(f"create table {database}.{table} as analytics.{table}")
+            yield Sandbox(stack, database, client, target)
+        finally:
+            client.command(f"drop database {database}")
+
+
+@pytest.fixture(scope="session")
+def sandbox(stack: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The small fleet's sandbox, built once over all its days."""
+    with open_sandbox(stack, tmp_path_factory.mktemp("dbt")) as made:
         made.add(small_fleet())
         built = made.dbt("build", "--event-time-start", str(FIRST), "--event-time-end", str(UNTIL))
         assert built.returncode == 0, built.stdout
         yield made
-        client.command(f"drop database {database}")

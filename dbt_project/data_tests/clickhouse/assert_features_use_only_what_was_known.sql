@@ -20,8 +20,8 @@ known as (
         toDate(known_at) as known_date,
         toDate(known_at) - date as days_late,
         (rest_v - crank_mean_v) * 1000 / 380
-        / (1 + if(ambient_c < 10, (10 - ambient_c) * 0.006, 0))
-        / (1 + if(ambient_c < 25, (25 - ambient_c) * 0.012, 0)) as resistance_mohm
+        / (1 + (ambient_c < 10) * (10 - ambient_c) * 0.006)
+        / (1 + (ambient_c < 25) * (25 - ambient_c) * 0.012) as resistance_mohm
     from {{ ref('component_day_signals') }}
     where vin in (select sample.vin from sample)
 

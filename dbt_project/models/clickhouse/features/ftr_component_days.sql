@@ -178,7 +178,7 @@ registered as (
 
     select
         vin,
-        model_year
+        makeDate(toNullable(model_year), 1, 1) as new_since
     from {{ ref('stg_registry__vehicles') }}
 
 ),
@@ -238,7 +238,8 @@ select
     toFloat64(days.dtc_battery_days_28d) as dtc_battery_days_28d,
     toFloat64(days.dtc_days_28d) as dtc_days_28d,
     toFloat64(days.as_of - replaced.last_performed_date) as battery_age_days,
-    {{ settled("greatest(0, (days.as_of - makeDate(registered.model_year, 1, 1)) / 365.25)") }} as vehicle_age_years,
+    {{ settled('if(days.as_of < registered.new_since, 0, days.as_of - registered.new_since) / 365.25') }}
+        as vehicle_age_years,
     toNullable({{ settled('sin(2 * pi() * toDayOfYear(days.as_of) / 365.25)') }}) as season_sin,
     toNullable({{ settled('cos(2 * pi() * toDayOfYear(days.as_of) / 365.25)') }}) as season_cos,
     tupleElement(days.crank_min_day, 1) as crank_min_v_28d_date,
