@@ -116,7 +116,7 @@ class BatchDecoder:
             kind_column,
             max_data_length,
             self._records,
-            self._elements,
+            self._elements.view(np.uint64),
             statuses,
             record_bounds,
         )

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from ingest.batch.compiling import Bytes, array, compile_kernel, inlined
-from ingest.batch.layout import ELEMENT, RECORD, Column, Elements, Kind, Records, Status
+from ingest.batch.layout import LENGTH_SHIFT, RECORD, WIDTH_SHIFT, Column, Kind, Records, Status
 from ingest.batch.wire import crc16, u8, u16, u32, u64
 from ingest.codec8.frames import (
     FRAME_OVERHEAD,
@@ -28,6 +28,7 @@ from ingest.codec8.records import COMMAND_CODECS, CodecId
 from telematics.imei import IMEI_LENGTH
 
 _0, _1, _2, _3, _4, _6, _8 = map(np.uint64, (0, 1, 2, 3, 4, 6, 8))
+_WIDTH_SHIFT, _LENGTH_SHIFT = np.uint64(WIDTH_SHIFT), np.uint64(LENGTH_SHIFT)
 _CODEC_8: Final = np.uint64(CodecId.CODEC_8)
 _CODEC_8_EXTENDED: Final = np.uint64(CodecId.CODEC_8_EXTENDED)
 _CODEC_16: Final = np.uint64(CodecId.CODEC_16)
@@ -66,7 +67,7 @@ def _walk_group(
     data: Bytes,
     at: Any,
     limit: Any,
-    elements: Elements,
+    words: Column,
     first: Any,
     width: Any,
     has_long_ids: Any,
@@ -81,26 +82,27 @@ def _walk_group(
     id_size = _2 if has_long_ids else _1
     if at + count * (id_size + width) > limit:
         return _DOES_NOT_FIT, _0
-    for number in range(count):
-        element = elements[first + np.uint64(number)]
-        element.id = u16(data, at) if has_long_ids else u8(data, at)
+    end = at + count * (id_size + width)
+    tag = width << _WIDTH_SHIFT
+    place = first * _2
+    while at < end:
+        words[place + _1] = tag | (u16(data, at) if has_long_ids else u8(data, at))
         at += id_size
         if width == _1:
-            element.raw = u8(data, at)
+            words[place] = u8(data, at)
         elif width == _2:
-            element.raw = u16(data, at)
+            words[place] = u16(data, at)
         elif width == _4:
-            element.raw = u32(data, at)
+            words[place] = u32(data, at)
         else:
-            element.raw = u64(data, at)
+            words[place] = u64(data, at)
         at += width
-        element.length = 0
-        element.width = width
+        place += _2
     return at, count
 
 
 @inlined
-def _walk_variable(data: Bytes, at: Any, limit: Any, elements: Elements, first: Any) -> tuple[Any, Any]:
+def _walk_variable(data: Bytes, at: Any, limit: Any, words: Column, first: Any) -> tuple[Any, Any]:
     """The group of elements of variable length; a length of 0 does occur."""
     if at + _2 > limit:
         return _DOES_NOT_FIT, _0
@@ -110,11 +112,9 @@ def _walk_variable(data: Bytes, at: Any, limit: Any, elements: Elements, first: 
         if at + _4 > limit:
             return _DOES_NOT_FIT, _0
         length = u16(data, at + _2)
-        element = elements[first + np.uint64(number)]
-        element.id = u16(data, at)
-        element.raw = at + _4
-        element.length = length
-        element.width = 0
+        place = (first + np.uint64(number)) * _2
+        words[place] = at + _4
+        words[place + _1] = u16(data, at) | length << _LENGTH_SHIFT
         at += _4 + length
         if at > limit:
             return _DOES_NOT_FIT, _0
@@ -128,7 +128,7 @@ def _walk_record(
     limit: Any,
     records: Records,
     place: Any,
-    elements: Elements,
+    words: Column,
     first: Any,
     has_long_ids: Any,
     is_wide: Any,
@@ -156,19 +156,19 @@ def _walk_record(
     record.generation_type = np.int16(u8(data, total_at - _1)) if has_generation_type else np.int16(-1)
     total = u16(data, total_at) if is_wide else u8(data, total_at)
     found = _0
-    at, count = _walk_group(data, at, limit, elements, first, _1, has_long_ids, is_wide)
+    at, count = _walk_group(data, at, limit, words, first, _1, has_long_ids, is_wide)
     found += count
     if at != _DOES_NOT_FIT:
-        at, count = _walk_group(data, at, limit, elements, first + found, _2, has_long_ids, is_wide)
+        at, count = _walk_group(data, at, limit, words, first + found, _2, has_long_ids, is_wide)
         found += count
     if at != _DOES_NOT_FIT:
-        at, count = _walk_group(data, at, limit, elements, first + found, _4, has_long_ids, is_wide)
+        at, count = _walk_group(data, at, limit, words, first + found, _4, has_long_ids, is_wide)
         found += count
     if at != _DOES_NOT_FIT:
-        at, count = _walk_group(data, at, limit, elements, first + found, _8, has_long_ids, is_wide)
+        at, count = _walk_group(data, at, limit, words, first + found, _8, has_long_ids, is_wide)
         found += count
     if is_wide and at != _DOES_NOT_FIT:
-        at, count = _walk_variable(data, at, limit, elements, first + found)
+        at, count = _walk_variable(data, at, limit, words, first + found)
         found += count
     record.body_start = start
     record.body_end = at
@@ -185,7 +185,7 @@ def _walk_data(
     frame: Any,
     records: Records,
     record_cursor: Any,
-    elements: Elements,
+    words: Column,
     element_cursor: Any,
 ) -> tuple[Any, Any]:
     """The data field from `start` to `end`: its status and where its elements end."""
@@ -200,15 +200,15 @@ def _walk_data(
         place = record_cursor + np.uint64(index)
         if codec == _CODEC_8:
             at, found, is_right = _walk_record(
-                data, at, limit, records, place, elements, element_cursor, False, False, False
+                data, at, limit, records, place, words, element_cursor, False, False, False
             )
         elif codec == _CODEC_8_EXTENDED:
             at, found, is_right = _walk_record(
-                data, at, limit, records, place, elements, element_cursor, True, True, False
+                data, at, limit, records, place, words, element_cursor, True, True, False
             )
         else:
             at, found, is_right = _walk_record(
-                data, at, limit, records, place, elements, element_cursor, True, False, True
+                data, at, limit, records, place, words, element_cursor, True, False, True
             )
         if at == _DOES_NOT_FIT:
             is_complete = False
@@ -237,7 +237,7 @@ def _walk_tcp(
     frame: Any,
     records: Records,
     record_cursor: Any,
-    elements: Elements,
+    words: Column,
     element_cursor: Any,
 ) -> tuple[Any, Any, Any]:
     """A TCP frame: status, number of records, and where its elements end."""
@@ -256,7 +256,7 @@ def _walk_tcp(
     if u32(data, data_end) != crc16(data, data_start, data_end):
         return (_BAD_LENGTH if size > length + _OVERHEAD else _BAD_CRC), _0, element_cursor
     status, element_end = _walk_data(
-        data, data_start, data_end, frame, records, record_cursor, elements, element_cursor
+        data, data_start, data_end, frame, records, record_cursor, words, element_cursor
     )
     if status == _DECODED and size > length + _OVERHEAD:
         status = _TRAILING_BYTES
@@ -286,7 +286,7 @@ def walk_frames(
     kinds: Column,
     longest: int,
     records: Records,
-    elements: Elements,
+    words: Column,
     statuses: Column,
     record_bounds: Column,
 ) -> Any:
@@ -298,7 +298,8 @@ def walk_frames(
         kinds: `Kind` of each frame.
         longest: longest data field accepted on TCP, in bytes.
         records: room for all records, one of which takes `MIN_RECORD_LENGTH` bytes at least.
-        elements: room for all elements, one of which takes `MIN_ELEMENT_LENGTH` bytes at least.
+        words: room for all elements (`layout.ELEMENT`, two words each), one of which takes
+            `MIN_ELEMENT_LENGTH` bytes at least.
         statuses: filled with the `Status` of each frame.
         record_bounds: filled with where the records of each frame start, and where those of the last end.
 
@@ -310,14 +311,14 @@ def walk_frames(
         start, end = np.uint64(bounds[frame]), np.uint64(bounds[frame + 1])
         if kinds[frame] != _UDP:
             status, count, element_end = _walk_tcp(
-                data, start, end, np.uint64(longest), frame, records, record_cursor, elements, element_cursor
+                data, start, end, np.uint64(longest), frame, records, record_cursor, words, element_cursor
             )
         else:
             status, count, element_end = _UNDECIDED, _0, element_cursor
             if _is_faultless_datagram(data, start, end):
                 data_start = start + _UDP_HEADER + _IMEI_LENGTH
                 walked, element_end = _walk_data(
-                    data, data_start, end, frame, records, record_cursor, elements, element_cursor
+                    data, data_start, end, frame, records, record_cursor, words, element_cursor
                 )
                 if walked == _DECODED:
                     status, count = walked, u8(data, data_start + _1)
@@ -340,7 +341,7 @@ def compile_walk() -> Any:
         array(np.uint8),
         numba.int64,
         array(RECORD),
-        array(ELEMENT),
+        array(np.uint64),
         array(np.uint8),
         array(np.int64),
     )

@@ -80,7 +80,7 @@ def _element(chance: random.Random, codec: CodecId) -> IoElement:
         width = chance.choice((1, 2, 4, 8))
     if width:
         return IoElement(avl_id, width, chance.choice((0, 1, 255, chance.getrandbits(64))) % 256**width)
-    length = chance.choices((0, 5, 17, 1000), (2, 4, 4, 0.05))[0]
+    length = chance.choices((0, 5, 17, 1000), (2, 4, 4, 0.5))[0]
     text = chance.choice(
         (b"P0300,P0420,C0035", b" p0171 , B1234\0\0", b"\x85\x1c,P0300", chance.randbytes(17))
     )
