@@ -14,7 +14,7 @@ from telematics.errors import PistonError
 
 GROUPS = (
     "stack", "decode", "ingest", "devices", "replay", "simulate", "backfill", "evaluate", "serving",
-    "dagster", "demo",
+    "dagster", "demo", "bench",
 )  # fmt: skip
 
 app = typer.Typer(

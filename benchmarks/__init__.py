@@ -1,0 +1,8 @@
+"""What `piston bench` measures: each figure as a ratio to a baseline that runs in the same process.
+
+workload.py      frames as the recipe of the reference figures has them
+measuring.py     processor time, medians, the machine, and the calibration that a baseline has to pass
+decode.py        the batch decoder against `baselines.naive_decoder`
+sink.py          frames to COPY bytes to TimescaleDB, against `baselines.row_by_row`
+baselines/       the usual way to do each thing, written plainly and never tuned
+"""

@@ -1,0 +1,39 @@
+"""`piston bench`: how fast a stage is, as a ratio to the usual way in the same run."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmarks.measuring import Report
+
+_JSON = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+_ROUNDS = Annotated[int, typer.Option(min=3, help="Measurements of each figure; the median counts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    bench = typer.Typer(no_args_is_help=True, help="Measure a stage against the usual way in the same run.")
+    bench.command()(decode)
+    app.add_typer(bench, name="bench")
+
+
+def decode(as_json: _JSON = False, rounds: _ROUNDS = 9) -> None:
+    """The batch decoder, checksum included, against a naive decoder; one core, no server."""
+    from benchmarks.decode import run
+
+    _print(lambda: run(rounds), as_json)
+
+
+def _print(run: "Callable[[], Report]", as_json: bool) -> None:
+    from orjson import OPT_INDENT_2, dumps
+
+    report = run()
+    if as_json:
+        print(dumps(report.document(), option=OPT_INDENT_2).decode())
+        return
+    for name, value in report.figures.items():
+        print(f"{name:<44}{value:>16,.3f}")
+    for note in report.notes:
+        print(note)
