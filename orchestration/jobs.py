@@ -67,7 +67,7 @@ hot_retention_job = dg.define_asset_job(
 backfill_job = dg.define_asset_job(
     "backfill_job",
     selection=dg.AssetSelection.assets(*BACKFILLED, *REFERENCE).without_checks(),
-    config=QUIET,
+    # no default configuration: Dagster takes none that leaves a required part out
     description="A folder of history (run configuration: folder) into the stores, exactly once.",
 )
 features_job = dg.define_asset_job(

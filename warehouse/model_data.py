@@ -197,12 +197,12 @@ def _are_there(client: Client) -> bool:
 
 
 def _frame(client: Client, query: str, parameters: Mapping[str, Any]) -> "pd.DataFrame":
-    """A query's rows; ClickHouse's Date reaches Arrow as a bare count of days."""
+    """A query's rows; days arrive as Python dates, one object each, and leave as datetime64."""
     import pandas as pd
 
     table = client.query_arrow(query, parameters=dict(parameters), settings=_ARROW)
     frame = table.to_pandas()
     for name in _DAYS:
-        if name in frame and not pd.api.types.is_datetime64_any_dtype(frame[name]):
-            frame[name] = pd.to_datetime(frame[name].astype("Float64"), unit="D").astype("datetime64[s]")
+        if name in frame:
+            frame[name] = pd.to_datetime(frame[name]).astype("datetime64[s]")
     return frame

@@ -3,10 +3,11 @@
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from orchestration.definitions import defs
-from orchestration.jobs import backfill_configuration
+from orchestration.jobs import QUIET, backfill_configuration
 from orchestration.launch import JOBS, Order, parse
 from telematics.errors import ConfigurationError
 
@@ -49,8 +50,9 @@ def test_a_contradiction_is_refused_with_a_sentence(arguments: list[str], senten
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_every_job_that_can_be_launched_exists(job: str):
-    assert defs.resolve_job_def(job).name == job
+def test_every_job_that_can_be_launched_takes_the_configuration_that_it_is_given(job: str):
+    configuration = backfill_configuration(Path("/f")) if job == "backfill_job" else {}
+    assert dg.validate_run_config(defs.resolve_job_def(job), {**QUIET, **configuration})
 
 
 def test_the_folder_reaches_the_asset_that_loads_it():
