@@ -138,11 +138,28 @@ def test_every_mart_test_can_fail(sandbox: Sandbox):
             "relationships_odometer_readings": "'WHDBTUNKNOWN00000' as vin",
             "assert_odometers_do_not_run_back": "first_odometer - 5 as odometer",
         },
+        "component_day_signals": {
+            "one_row_per_component_day_signals": "",
+            "component_day_signals_counts_fit": "toUInt16(3) as crank_count",
+            "component_day_signals_voltages_come_with_cranks": "9.5 as crank_min_v",
+            "component_day_signals_are_plausible": "-1. as engine_on_s",
+            "accepted_values_component_day_signals_source": "'guess' as source",
+        },
+        "ftr_component_days": {
+            "one_row_per_ftr_component_days": "",
+            "ftr_component_days_use_nothing_that_was_not_known": "newest_known_at + interval 2 day "
+            "as newest_known_at",
+            "ftr_component_days_shorter_windows_lie_in_longer_ones": "30. as valid_days_7d",
+            "ftr_component_days_volts_are": "41. as rest_v_7d",
+            "ftr_component_days_temperatures_are": "-80. as ambient_c_7d",
+            "ftr_component_days_figures_are": "1.5 as short_trip_share_28d",
+            "assert_features_use_only": "9. as starts_per_day_28d",
+        },
     }
     for table, faults in copies.items():
         backup = f"{database}.{table}_backup"
         insert(f"create table {backup} clone as {database}.{table}")
-        column = "start_date" if table == "trips" else "date"
+        column = {"trips": "start_date", "ftr_component_days": "as_of"}.get(table, "date")
         for change in faults.values():
             replaced = f"* replace ({change})" if change else "*"
             insert(f"insert into {database}.{table} select {replaced} from {backup} where {column} = '{day}'")
