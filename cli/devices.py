@@ -1,23 +1,24 @@
 """Commands of the devices group: which tracker sits in which vehicle."""
 
-import getpass
 import json
 import sys
-from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from cli import device_moves
 from telematics import clock
 from telematics.avl.dictionary import Family
-from telematics.errors import ConfigurationError
 from telematics.names import Origin
+
+_TABLE_WIDTH: Final = 140
 
 device = typer.Typer(help="Register trackers and the vehicles they sit in.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    device_moves.register(device)
     app.add_typer(device, name="device")
 
 
@@ -48,7 +49,7 @@ def add(
         vin=vin_form.parse(vin),
         family=family,
         origin=origin,
-        since=None if since is None else _moment(since),
+        since=None if since is None else device_moves.parse_moment(since),
         make=make,
         model=model,
         model_year=year,
@@ -60,7 +61,7 @@ def add(
             file=sys.stderr,
         )
     with connect(load_settings(), "device") as connection:
-        is_new = add_device(connection, new, _actor())
+        is_new = add_device(connection, new, device_moves.actor())
     print(f"device {new.imei} {'added' if is_new else 'was there already, unchanged'}: vehicle {new.vin}")
 
 
@@ -70,14 +71,16 @@ def remove(
     at: Annotated[str | None, typer.Option(help="RFC 3339; default now.")] = None,
 ) -> None:
     """Take a tracker out of its vehicle; it may still log in, its records carry no VIN from then on."""
+    from ingest.registry.moving import restamp
     from ingest.registry.repository import connect, end_installation
     from telematics import imei as imei_form
     from telematics.settings import load_settings
 
-    moment = clock.utc_now() if at is None else _moment(at)
+    moment = device_moves.whole_milliseconds(clock.utc_now()) if at is None else device_moves.parse_moment(at)
     parsed = imei_form.parse(imei)
     with connect(load_settings(), "device") as connection:
-        end_installation(connection, parsed, moment, _actor())
+        end_installation(connection, parsed, moment, device_moves.actor())
+        restamp(connection, parsed, moment, with_cold_days=True)
     print(f"device {parsed} is in no vehicle since {clock.rfc3339_ms(moment)}")
 
 
@@ -99,6 +102,8 @@ def list_(
             "origin": None if item.origin is None else item.origin.value,
             "status": item.status,
             "since": None if item.since is None else clock.rfc3339_ms(item.since),
+            "model": item.model,
+            "firmware": item.firmware,
         }
         for item in devices
     ]
@@ -119,21 +124,5 @@ def _print_table(rows: list[dict[str, str | None]]) -> None:
     for row in rows:
         since = row["since"] or ("ever" if row["vin"] else "")
         table.add_row(*((value or "") for value in (row | {"since": since}).values()))
-    Console(soft_wrap=True).print(table)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        message = "a time is RFC 3339, for example 2026-01-31T00:00:00Z"
-        raise ConfigurationError(message) from error
-    if moment.tzinfo is None:
-        message = "a time names its zone, for example 2026-01-31T00:00:00Z"
-        raise ConfigurationError(message)
-    # The registry and the device's clock both count whole milliseconds.
-    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def _actor() -> str:
-    return f"cli:{getpass.getuser()}"
+    # whole numbers, also where the output is no terminal: half an IMEI is of no use
+    Console(soft_wrap=True, width=max(Console().width, _TABLE_WIDTH)).print(table)

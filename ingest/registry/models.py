@@ -52,6 +52,9 @@ class RegisteredDevice:
     origin: Origin | None
     since: datetime | None
     """Start of the present installation; None if since ever (or not installed: `vin` is None then)."""
+    model: str | None = None
+    """As the device itself named it (`getver`); None: it has not yet."""
+    firmware: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

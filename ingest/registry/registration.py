@@ -50,6 +50,26 @@ class Stored:
     families: Mapping[str, Family]
     vehicles: Mapping[str, StoredVehicle]
     installations: Mapping[str, tuple[Interval, ...]]
+    retired: frozenset[str] = frozenset()
+    """IMEIs that are out of service; registering one brings it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDevice:
+    """One device with its installations, as the database holds it."""
+
+    family: Family
+    status: str
+    installations: tuple[Interval, ...]
+    origins: Mapping[str, Origin]
+    """VIN → origin, of every vehicle that it ever sat in."""
+
+    @property
+    def origin(self) -> Origin:
+        """Origin of the vehicle that it sat in last; `live` if it never sat in one."""
+        if not self.installations:
+            return Origin.LIVE
+        return self.origins[max(self.installations, key=lambda item: item.start_ms).vin]
 
 
 @dataclass(slots=True)
@@ -80,7 +100,7 @@ def plan_registration(devices: Iterable[NewDevice], stored: Stored) -> Plan:
         vehicle = _merge_vehicle(device, vehicles.get(device.vin))
         family = _check_family(device, families.get(device.imei))
         interval = _place(device, installations.get(device.imei, ()))
-        changed = False
+        changed = device.imei in stored.retired
         if vehicle != vehicles.get(device.vin):
             plan.vehicles[device.vin] = vehicles[device.vin] = vehicle
             changed = True
@@ -156,8 +176,9 @@ def _overlap_message(device: NewDevice, item: Interval) -> str:
     start = "ever" if item.start_ms == SINCE_EVER_MS else clock.rfc3339_ms(clock.from_epoch_ms(item.start_ms))
     if item.end_ms == UNTIL_FOREVER_MS:
         return (
-            f"device {_mask(device)} is installed in {where} since {start}; end that first with "
-            f"`piston device remove IMEI --at TIME`"
+            f"device {_mask(device)} is installed in {where} since {start}; "
+            f"`piston device move IMEI --vin VIN --at TIME` moves it, "
+            f"`piston device remove IMEI --at TIME` takes it out"
         )
     end = clock.rfc3339_ms(clock.from_epoch_ms(item.end_ms))
     return (

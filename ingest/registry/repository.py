@@ -14,7 +14,14 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from ingest.registry.models import Family, NewDevice, RegisteredDevice, Registration
-from ingest.registry.registration import Interval, Plan, Stored, StoredVehicle, plan_registration
+from ingest.registry.registration import (
+    Interval,
+    Plan,
+    Stored,
+    StoredDevice,
+    StoredVehicle,
+    plan_registration,
+)
 from ingest.registry.timeline import (
     SINCE_EVER_MS,
     UNTIL_FOREVER_MS,
@@ -58,10 +65,13 @@ def connect(settings: Settings, application: str) -> Connection:
         raise UnavailableError(message) from error
 
 
-def register_fleet(connection: Connection, devices: Iterable[NewDevice], actor: str) -> Registration:
+def register_fleet(
+    connection: Connection, devices: Iterable[NewDevice], actor: str, *, is_audited: bool = True
+) -> Registration:
     """Register devices with their vehicles and installations, all or none; what is there stays as it is.
 
-    Three reads and at most four writes, whatever the number of devices.
+    Three reads and at most five writes, whatever the number of devices. A retired device that is registered
+    again is back in service. `is_audited` is False where the caller writes an audit event of its own.
 
     Raises:
         ReservedRangeError: an IMEI or VIN lies in the range of another origin.
@@ -72,7 +82,10 @@ def register_fleet(connection: Connection, devices: Iterable[NewDevice], actor: 
     # (logins, the sink) are not held up.
     connection.execute("lock table devices, vehicles, device_installations in share row exclusive mode")
     plan = plan_registration(wanted, _read_stored(connection, wanted))
-    _write(connection, plan, actor)
+    _write(connection, plan)
+    if is_audited:
+        entries = [(device.imei, _audit_detail(device)) for device in plan.added]
+        write_audit(connection, actor, "device.add", entries)
     return Registration(added=len(plan.added), unchanged=plan.unchanged)
 
 
@@ -86,8 +99,12 @@ def add_device(connection: Connection, device: NewDevice, actor: str) -> bool:
     return register_fleet(connection, [device], actor).added == 1
 
 
-def end_installation(connection: Connection, imei: str, at: datetime, actor: str) -> None:
+def end_installation(
+    connection: Connection, imei: str, at: datetime, actor: str, *, is_audited: bool = True
+) -> None:
     """End the device's present installation at a moment; records from then on carry no VIN.
+
+    `is_audited` is False where the caller writes an audit event of its own.
 
     Raises:
         NotFoundError: the device is in no vehicle, or got there only after `at`.
@@ -103,14 +120,38 @@ def end_installation(connection: Connection, imei: str, at: datetime, actor: str
     if ended is None:
         message = "the device is in no vehicle that it could leave at that time; see `piston device list`"
         raise NotFoundError(message)
-    _audit(connection, actor, "device.remove", [(imei, {"vin": ended[0], "at": clock.rfc3339_ms(at)})])
+    if is_audited:
+        detail = {"vin": ended[0], "at": clock.rfc3339_ms(at)}
+        write_audit(connection, actor, "device.remove", [(imei, detail)])
+
+
+def read_device(connection: Connection, imei: str) -> StoredDevice | None:
+    """One device with all its installations; None if it is not registered."""
+    device = connection.execute("select family, status from devices where imei = %s", (imei,)).fetchone()
+    if device is None:
+        return None
+    rows = connection.execute(
+        f"""
+        select i.vin, {_START_MS}, {_END_MS}, v.origin
+        from device_installations as i join vehicles as v on v.vin = i.vin
+        where i.imei = %s order by i.installed_at
+        """,
+        (imei,),
+    ).fetchall()
+    return StoredDevice(
+        family=Family(device[0]),
+        status=device[1],
+        installations=tuple(Interval(vin, start, end) for vin, start, end, _ in rows),
+        origins={vin: Origin(origin) for vin, _, _, origin in rows},
+    )
 
 
 def list_devices(connection: Connection) -> list[RegisteredDevice]:
     """Every device by IMEI, with the vehicle that it is in now."""
     rows = connection.execute(
         """
-        select d.imei, d.family, d.status, i.vin, v.origin, nullif(i.installed_at, '-infinity')
+        select d.imei, d.family, d.status, i.vin, v.origin, nullif(i.installed_at, '-infinity'), d.model,
+            d.firmware
         from devices as d
         left join device_installations as i
             on i.imei = d.imei and i.installed_at <= now() and i.removed_at > now()
@@ -119,8 +160,10 @@ def list_devices(connection: Connection) -> list[RegisteredDevice]:
         """
     ).fetchall()
     return [
-        RegisteredDevice(imei, Family(family), status, vin, Origin(origin) if origin else None, since)
-        for imei, family, status, vin, origin, since in rows
+        RegisteredDevice(
+            imei, Family(family), status, vin, Origin(origin) if origin else None, since, model, firmware
+        )
+        for imei, family, status, vin, origin, since, model, firmware in rows
     ]
 
 
@@ -163,7 +206,9 @@ def load_timeline(connection: Connection, imeis: Collection[str] | None = None) 
 def _read_stored(connection: Connection, wanted: Sequence[NewDevice]) -> Stored:
     imeis = [device.imei for device in wanted]
     vins = [device.vin for device in wanted]
-    families = connection.execute("select imei, family from devices where imei = any(%s)", (imeis,))
+    devices = connection.execute(
+        "select imei, family, status from devices where imei = any(%s)", (imeis,)
+    ).fetchall()
     vehicles = connection.execute(
         "select vin, origin, make, model, model_year from vehicles where vin = any(%s)", (vins,)
     )
@@ -173,7 +218,8 @@ def _read_stored(connection: Connection, wanted: Sequence[NewDevice]) -> Stored:
     ):
         installations[imei] = (*installations.get(imei, ()), Interval(vin, start, end))
     return Stored(
-        families={imei: Family(family) for imei, family in families},
+        families={imei: Family(family) for imei, family, _ in devices},
+        retired=frozenset(imei for imei, _, status in devices if status == "retired"),
         vehicles={
             vin: StoredVehicle(vin, Origin(origin), make, model, year)
             for vin, origin, make, model, year in vehicles
@@ -182,7 +228,7 @@ def _read_stored(connection: Connection, wanted: Sequence[NewDevice]) -> Stored:
     )
 
 
-def _write(connection: Connection, plan: Plan, actor: str) -> None:
+def _write(connection: Connection, plan: Plan) -> None:
     vehicles = list(plan.vehicles.values())
     connection.execute(
         """
@@ -218,7 +264,10 @@ def _write(connection: Connection, plan: Plan, actor: str) -> None:
             ],
         ),
     )
-    _audit(connection, actor, "device.add", [(device.imei, _audit_detail(device)) for device in plan.added])
+    connection.execute(
+        "update devices set status = 'active' where status = 'retired' and imei = any(%s)",
+        ([device.imei for device in plan.added],),
+    )
 
 
 def _audit_detail(device: NewDevice) -> dict[str, object]:
@@ -234,9 +283,10 @@ def _audit_detail(device: NewDevice) -> dict[str, object]:
     }
 
 
-def _audit(
+def write_audit(
     connection: Connection, actor: str, action: str, entries: Sequence[tuple[str, dict[str, object]]]
 ) -> None:
+    """Write down who did what: one audit event per (subject, detail)."""
     connection.execute(
         """
         insert into audit_events (actor, action, subject, detail)

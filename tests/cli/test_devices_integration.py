@@ -46,8 +46,11 @@ def test_an_added_device_is_listed(piston, imei):
     assert (added.exit_code, added.stderr) == (0, "")
     listed = json.loads(piston("list", "--json").stdout)
     assert [item for item in listed if item["imei"] == imei] == [
-        {"imei": imei, "vin": VIN, "family": "OBD", "origin": "live", "status": "active", "since": None}
-    ]
+        {
+            "imei": imei, "vin": VIN, "family": "OBD", "origin": "live", "status": "active", "since": None,
+            "model": None, "firmware": None,
+        }
+    ]  # fmt: skip
     assert imei in piston("list").stdout
 
 
@@ -58,17 +61,56 @@ def test_a_wrong_check_digit_warns_and_the_same_again_changes_nothing(piston, im
     assert "unchanged" in piston("add", imei, "--vin", WRONG_DIGIT).stdout
 
 
-def test_moving_a_device_needs_the_end_of_its_stay_first(piston, imei):
+def test_a_device_that_moves_is_in_the_other_vehicle_from_then_on(piston, imei):
     piston("add", imei, "--vin", VIN)
     code, sentence = failure(piston("add", imei, "--vin", WRONG_DIGIT, "--since", "2026-01-01T00:00:00Z"))
     assert code == 4
-    assert "piston device remove" in sentence
-    assert piston("remove", imei, "--at", "2026-01-01T00:00:00Z").exit_code == 0
-    moved = piston("add", imei, "--vin", WRONG_DIGIT, "--since", "2026-01-01T01:00:00+01:00")
+    assert "piston device move" in sentence
+    moved = piston("move", imei, "--vin", WRONG_DIGIT, "--at", "2026-01-01T01:00:00+01:00", "--no-wait")
     assert moved.exit_code == 0
+    assert f"left vehicle {VIN} and sits in vehicle {WRONG_DIGIT} since 2026-01-01T00:00" in moved.stdout
     listed = json.loads(piston("list", "--json").stdout)
     (mine,) = [item for item in listed if item["imei"] == imei]
     assert (mine["vin"], mine["since"]) == (WRONG_DIGIT, "2026-01-01T00:00:00.000Z")
+    assert json.loads(piston("history", imei, "--json").stdout) == [
+        {
+            "vin": VIN, "origin": "live", "since": None, "until": "2026-01-01T00:00:00.000Z",
+            "odometer_source": None,
+        },
+        {
+            "vin": WRONG_DIGIT, "origin": "live", "since": "2026-01-01T00:00:00.000Z", "until": None,
+            "odometer_source": None,
+        },
+    ]  # fmt: skip
+    assert f"{WRONG_DIGIT}  2026-01-01T00:00:00.000Z to now" in piston("history", imei).stdout
+
+
+def test_a_move_backwards_or_of_nobody_is_one_sentence(piston, imei):
+    piston("add", imei, "--vin", VIN, "--since", "2026-01-01T00:00:00Z")
+    move = ("move", imei, "--vin", WRONG_DIGIT, "--no-wait", "--at")
+    assert failure(piston(*move, "2025-12-31T00:00:00Z"))[0] == 4
+    assert failure(piston(*move, "2999-01-01T00:00:00Z"))[0] == 4
+    assert failure(piston(*move, "2026-01-02"))[0] == 2
+    assert failure(piston("move", "356307042441099", "--vin", VIN, "--no-wait"))[0] == 5
+    assert failure(piston("history", "356307042441099"))[0] == 5
+
+
+def test_a_device_may_leave_its_vehicle_and_enter_another_later(piston, imei):
+    piston("add", imei, "--vin", VIN)
+    assert piston("remove", imei, "--at", "2026-01-01T00:00:00Z").exit_code == 0
+    moved = piston("add", imei, "--vin", WRONG_DIGIT, "--since", "2026-01-01T01:00:00+01:00")
+    assert moved.exit_code == 0
+
+
+def test_a_retired_device_is_listed_as_such(piston, imei):
+    piston("add", imei, "--vin", VIN)
+    retired = piston("retire", imei, "--at", "2026-01-01T00:00:00Z")
+    assert retired.exit_code == 0
+    assert f"it left vehicle {VIN} at 2026-01-01T00:00:00.000Z" in retired.stdout
+    (mine,) = [item for item in json.loads(piston("list", "--json").stdout) if item["imei"] == imei]
+    assert (mine["status"], mine["vin"]) == ("retired", None)
+    assert failure(piston("retire", imei))[0] == 4
+    assert failure(piston("retire", "356307042441099"))[0] == 5
 
 
 @pytest.mark.parametrize(
