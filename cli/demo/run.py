@@ -9,12 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cli.demo import summary
+from cli.demo import fleet, summary
 from cli.demo.answers import COMPARISONS, Comparison, Partner, Stores
 from cli.demo.freshness import VIN, Freshness, measure_once, register_probe
 from cli.demo.stages import DayRange, days_to_build, stages, wait_for_sink
 from cli.demo.steps import Steps, say
 from migrations import apply
+from ml.registry import POINTER
+from serving.scopes import Scope
 from stack import control
 from telematics.clock import utc_today
 from telematics.errors import PistonError
@@ -71,16 +73,28 @@ def run() -> None:
         recordings = recordings_folder()
         with steps.step("Drives through the device port"):
             _replay(recordings)
+            fleet.drive_live(settings, _piston)
             wait_for_sink(settings, stores.hot, say, SINK_PATIENCE_S)
+        with steps.step(f"A simulated fleet's history: {fleet.VEHICLES:,} cars, {fleet.DAYS} days"):
+            history = fleet.write_history(settings, _piston, say)
+        with steps.step("Backfill of that history"):
+            _piston("backfill", str(history))
+        telemetry_days = days_to_build(stores.hot, utc_today())
+        with steps.step("Features of the days before telemetry"):
+            _features(fleet.features_to_build(fleet.loaded_days(stores.warm), telemetry_days, utc_today()))
         with steps.step("Warehouse: every day in one ranged run"):
-            _build(days_to_build(stores.hot, utc_today()))
+            _build(telemetry_days)
         with steps.step("Hot retention"):
             _retain(settings)
         with steps.step("Sender's ledger against the stores, both ways"):
             _piston("replay", "verify")
+        with steps.step("Battery model: training set, candidate, gate, champion"):
+            _train(settings)
+        with steps.step("Predictions and health scores, published"):
+            _score(stores)
         with steps.step("Dagster"):
             control.start_services(settings, LATE_SERVICES, progress=say)
-        with steps.step("Three answers over HTTP, compared with SQL"):
+        with steps.step("Answers over HTTP, compared with SQL"):
             vins = _vins(stores)
             compared = _ask(settings, stores, _partner(settings, vins), vins)
         summary.show(
@@ -125,8 +139,7 @@ def _piston_json(*arguments: str) -> Any:
 
 def _replay(recordings: Path | None) -> None:
     if recordings is None:
-        say("there are no recorded drives (../shared/data/ved): a small generated fleet drives instead")
-        _piston("replay", "generated", "--fast")
+        say("there are no recorded drives (../shared/data/ved): only simulated cars drive")
     else:
         _piston("replay", "ved", str(recordings), "--fast", "--end-now")
 
@@ -139,6 +152,32 @@ def _build(days: DayRange | None) -> None:
     _command("-m", "orchestration.launch", "--from", str(days.first), "--until", str(days.until), "--checks")
 
 
+def _features(days: DayRange | None) -> None:
+    if days is None:
+        say("every day has its features already")
+        return
+    say(f"{(days.until - days.first).days} days, {days.first} to {days.until - timedelta(days=1)}")
+    _launch("features_job", "--from", str(days.first), "--until", str(days.until))
+
+
+def _train(settings: Settings) -> None:
+    if (settings.models / fleet.COMPONENT / POINTER).is_file():
+        say("a champion is promoted already")
+    else:
+        _launch("training_job")
+
+
+def _score(stores: Stores) -> None:
+    if fleet.is_scored(stores.warm):
+        say("the newest features are scored already")
+    else:
+        _launch("scoring_job")
+
+
+def _launch(job: str, *arguments: str) -> None:
+    _command("-m", "orchestration.launch", "--job", job, *arguments)
+
+
 def _retain(settings: Settings) -> None:
     from warehouse.retention import drop_merged_days
 
@@ -149,8 +188,12 @@ def _retain(settings: Settings) -> None:
 
 
 def _vins(stores: Stores) -> list[str]:
-    """The cars that drove; not the probe."""
-    rows = stores.hot.execute("select vin from vehicles where vin <> %s order by vin", [VIN]).fetchall()
+    """The cars that drove through the device port, recorded ones first; not the probe."""
+    rows = stores.hot.execute(
+        "select distinct vin, origin from device_installations join vehicles using (vin)"
+        " where vin <> %s order by origin, vin",
+        [VIN],
+    ).fetchall()
     return [row[0] for row in rows]
 
 
@@ -169,6 +212,8 @@ def _partner(settings: Settings, vins: list[str]) -> Credentials:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.touch(mode=0o600)
         kept.write_text(json.dumps(credentials.__dict__))
+    # a partner that an earlier release's demo made may lack what the newest endpoints ask for
+    _piston_json("partner", "add-scope", credentials.client_id, "--scope", Scope.MAINTENANCE_READ)
     named = [part for vin in vins for part in ("--vin", vin)]
     _piston_json("consent", "grant", credentials.client_id, *named, "--purpose", "demo")
     return credentials
@@ -191,8 +236,11 @@ def _ask(settings: Settings, stores: Stores, credentials: Credentials, vins: lis
     partner = _log_in(settings, credentials)
     try:
         # a different car for each question
-        return [
+        compared = [
             compare(partner, stores, vins[place % len(vins)]) for place, compare in enumerate(COMPARISONS)
         ]
+        # a car with something to say, and (where there are recorded cars) one without a 12 V reading
+        asked = dict.fromkeys((fleet.riskiest(stores.warm), vins[0]))
+        return [*compared, *(fleet.compare_prediction(partner, stores, vin) for vin in asked)]
     finally:
         partner.close()

@@ -102,6 +102,9 @@ def stages(settings: Settings, hot: Connection, warm: Client) -> list[Stage]:
         Stage("ClickHouse trips", count_warm("trips"), "trips"),
         Stage("ClickHouse vehicle_analytics", count_warm("vehicle_analytics"), "vehicle-days"),
         Stage("ClickHouse odometer_readings", count_warm("odometer_readings"), "readings"),
+        Stage("ClickHouse component_day_signals", count_warm("component_day_signals"), "vehicle-days"),
+        Stage("ClickHouse ftr_component_days", count_warm("ftr_component_days"), "vehicle-days"),
+        Stage("ClickHouse maintenance_predictions", count_warm("maintenance_predictions"), "predictions"),
         Stage("Valkey live:{vin}", live_states, "vehicles"),
         Stage("Valkey scores:{vin}", published, "vehicles"),
     ]
