@@ -9,7 +9,14 @@ from ingest.codec8.encoding import encode_record, join_records
 from ingest.codec8.records import CodecId
 from ingest.sink.rows import content_hash
 from simulation.device.encoding import ColumnError, encode_columns
-from tests.simulation.device.columns import HEADS, any_columns, io_column, make_columns, records_of
+from tests.simulation.device.columns import (
+    HEADS,
+    any_columns,
+    io_column,
+    make_columns,
+    records_of,
+    text_column,
+)
 
 CODEC_8E = CodecId.CODEC_8_EXTENDED
 
@@ -66,6 +73,22 @@ def test_a_head_that_does_not_fit_is_refused_not_wrapped(name, side):
 def test_an_element_that_does_not_fit_is_refused(width, raw):
     with pytest.raises(ColumnError, match="AVL id 7"):
         encode_columns(make_columns(1, [io_column(7, width, [raw])]))
+
+
+@pytest.mark.parametrize("length", [0, 65_536])
+def test_a_text_without_bytes_or_with_too_many_is_refused(length):
+    with pytest.raises(ColumnError, match="AVL id 281"):
+        encode_columns(make_columns(1, texts=[text_column(281, b"P" * length, [True])]))
+
+
+def test_a_text_is_read_where_it_was_meant():
+    columns = make_columns(2, [io_column(30, 1, [0, 1])], [text_column(281, b"P0562", [False, True])])
+    block = encode_columns(columns)
+    edges = block.starts.tolist()
+    split = [block.bodies[edges[0] : edges[1]], block.bodies[edges[1] : edges[2]]]
+    first, second = decode_avl(join_records(CODEC_8E, split)).records
+    assert [(element.id, element.raw) for element in first.io] == [(30, 0)]
+    assert [(element.id, element.raw) for element in second.io] == [(30, 1), (281, b"P0562")]
 
 
 def test_what_is_absent_may_hold_anything():
