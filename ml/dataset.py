@@ -1,7 +1,7 @@
 """The training set: landmark rows with what happened after them.
 
-A landmark is a vehicle's feature row of a day; every `step_days`-th day of the calendar is one, so that
-whoever reads the features can thin them beforehand (`is_landmark_day`). The set keeps all landmarks and
+A landmark is a vehicle's feature row of a day; every `step_days`-th day is one, and whoever reads the rows
+may thin them to such days beforehand (`is_landmark_day`). The set keeps all landmarks and
 records, and can be seen `as_known_at` an earlier day: what a model could have learned then.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ml.days import DayArray, epoch_days, from_epoch_day, to_epoch_day
+from ml.days import NO_DAY, DayArray, epoch_days, from_epoch_day, to_epoch_day
 from ml.errors import TooFewFailuresError
 from ml.features import BATTERY, BATTERY_FEATURES, check_frame
 from ml.labels import Replacements, label, read_replacements
@@ -28,8 +28,16 @@ MATURITY_DAYS: Final = 30
 
 
 def is_landmark_day(as_of: DayArray, step_days: int = STEP_DAYS) -> npt.NDArray[np.bool_]:
-    """Whether days since 1970-01-01 are landmarks; in ClickHouse `toUInt32(as_of) % step_days = 0`."""
-    return np.asarray(as_of % step_days == 0, dtype=np.bool_)
+    """Which rows stand on landmark days: the first day of the table, then each at least `step_days` later.
+
+    Rows that were thinned beforehand to every `step_days`-th day are all taken, whatever the first one is.
+    """
+    landmarks, due = [], NO_DAY
+    for day in np.unique(as_of).tolist():
+        if day >= due:
+            landmarks.append(day)
+            due = day + step_days
+    return np.isin(as_of, landmarks)
 
 
 @dataclass(frozen=True, slots=True)

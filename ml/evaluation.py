@@ -22,10 +22,11 @@ from ml.figures import HorizonRows, calibration_figure, compare, compare_with_or
 from ml.hazard import HazardModel, HazardSettings
 from ml.oracle import Oracle
 from ml.person_period import Labels
-from ml.splits import default_cutoff, splits
+from ml.splits import Split, default_cutoff, splits
 from ml.sufficiency import is_sufficient
 from ml.survival import LONG_DAYS, SHORT_DAYS, risk_at
 from ml.tables import lift_table, reliability_table, slice_table, survival_table
+from ml.threads import map_in_parallel
 
 HORIZONS: Final = (SHORT_DAYS, LONG_DAYS)
 FOLDS: Final = 4
@@ -215,25 +216,26 @@ def _cross_fit(
     curves = np.ones((count, len(HazardModel().edges)))
     km = {days: np.zeros(count) for days in HORIZONS}
     rule = {days: np.zeros(count) for days in HORIZONS}
-    rule_score = np.zeros(count)
     earlier = {days: np.full(len(past.landmarks), np.nan) for days in HORIZONS}
-    for split in splits(past, judged, cutoff=cutoff, folds=folds, seed=seed):
+
+    def fit(split: Split) -> HazardModel:
+        frame, labels = past.landmarks[split.is_training], past.labels.take(split.is_training)
+        return HazardModel(settings, random_state=seed).fit(frame, labels)
+
+    parts = list(splits(past, judged, cutoff=cutoff, folds=folds, seed=seed))
+    for split, model in zip(parts, map_in_parallel(fit, parts), strict=True):
         frame, labels = past.landmarks[split.is_training], past.labels.take(split.is_training)
         test = judged[split.is_test]
-        model = HazardModel(settings, random_state=seed).fit(frame, labels)
         baseline = KaplanMeierBaseline().fit(labels)
         curves[split.is_test] = model.survival(test)
-        siblings = past.landmarks[~split.is_training]
-        sibling_curves = model.survival(siblings)
+        sibling_curves = model.survival(past.landmarks[~split.is_training])
         for days in HORIZONS:
             earlier[days][~split.is_training] = risk_at(sibling_curves, days)
             km[days][split.is_test] = baseline.risk(len(test), days)
             failed, known = labels.outcome(days)
             voltage = CrankVoltageRule().fit(frame[known], failed[known])
             rule[days][split.is_test] = voltage.risk(test)
-            rule_score[split.is_test] = -test["crank_min_v_28d"].to_numpy(dtype=np.float64)
-    typical = np.nanmedian(rule_score) if not np.isnan(rule_score).all() else 0.0
-    rule_score = np.where(np.isnan(rule_score), typical, rule_score)
+    rule_score = CrankVoltageRule().fit(past.landmarks, past.labels.is_event).score(judged)
     return _HeldOut(curves, km, rule, rule_score, _earlier_calibration(past, earlier))
 
 

@@ -94,6 +94,7 @@ def read_files(folder: Path, model_id: str) -> FittedModel:
         is_seasonal=schema["is_seasonal"],
         random_state=schema["seed"],
     )
+    hazard.offsets_ = np.asarray(schema["offsets"], dtype=np.float64)
     hazard.classifier_ = _read_classifier(folder / MODEL, model_id, len(hazard.covariate_names))
     model = FittedModel(
         component=schema["component"],
@@ -118,6 +119,7 @@ def _schema(candidate: Candidate) -> dict[str, Any]:
         "edges": list(model.hazard.edges),
         "is_seasonal": model.hazard.is_seasonal,
         "settings": asdict(model.hazard.settings),
+        "offsets": model.hazard.offsets_.tolist(),
         "seed": candidate.seed,
         "calibration": asdict(model.calibration),
         "reference": model.reference.as_document(),
