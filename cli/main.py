@@ -13,8 +13,8 @@ import typer
 from telematics.errors import PistonError
 
 GROUPS = (
-    "stack", "decode", "ingest", "devices", "replay", "simulate", "backfill", "evaluate", "serving",
-    "dagster", "demo", "bench",
+    "stack", "decode", "ingest", "devices", "dead_letters", "replay", "simulate", "backfill", "evaluate",
+    "serving", "dagster", "demo", "bench",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -1,0 +1,1 @@
+"""Dead letters: messages that could not be stored, to be looked at, sent again or dropped."""
