@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli import device_moves
+from cli import device_commands, device_moves
 from telematics import clock
 from telematics.avl.dictionary import Family
 from telematics.names import Origin
@@ -18,6 +18,7 @@ device = typer.Typer(help="Register trackers and the vehicles they sit in.", no_
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
+    device_commands.register(device)
     device_moves.register(device)
     app.add_typer(device, name="device")
 

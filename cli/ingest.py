@@ -13,16 +13,30 @@ def register(app: typer.Typer) -> None:
 
 
 def gateway(
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Gateways on the one port; default PISTON_GATEWAY_PROCESSES."),
+    ] = None,
     reuse_port: Annotated[
         bool,
-        typer.Option(help="Share the port with other gateways of this user: one process a processor."),
+        typer.Option(help="Share the port with other gateways of this user that are started apart."),
     ] = False,
+    is_tied: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> None:
-    """Serve devices over TCP until stopped; acknowledges a frame when Kafka has confirmed it."""
+    """Serve devices over TCP and UDP until stopped; acknowledges a frame when Kafka has confirmed it."""
+    from ingest.gateway.processes import run_processes
     from ingest.gateway.run import run
     from telematics.settings import load_settings
 
-    run(load_settings(), lambda line: print(line, flush=True), reuse_port=reuse_port)
+    settings = load_settings()
+    count = processes or settings.gateway_processes
+
+    def announce(line: str) -> None:
+        print(line, flush=True)
+
+    if count > 1:
+        raise typer.Exit(run_processes(settings, count, announce))
+    run(settings, announce, reuse_port=reuse_port, is_tied=is_tied)
 
 
 def sink(

@@ -17,7 +17,7 @@ Memory is bounded by one frame of the greatest length, plus what one call of `fe
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from ingest.codec8.encoding import encode_tcp_acknowledgement
 from ingest.codec8.errors import ConnectionMisuseError, Reason
@@ -34,6 +34,7 @@ from ingest.codec8.frames import (
     Rejected,
     delimit_frame,
     delimit_login,
+    whole_avl_frame,
 )
 from ingest.codec8.receive_buffer import ReceiveBuffer
 from ingest.codec8.records import AVL_CODECS, CodecId, Ping
@@ -46,9 +47,10 @@ class LoginRequested:
     imei: str
 
 
-@dataclass(frozen=True, slots=True)
-class FrameReceived:
+class FrameReceived(NamedTuple):
     """A frame of AVL records that passed the gateway's checks; acknowledge it once it is stored.
+
+    A named tuple because there is one for every frame: a frozen dataclass takes three times as long to build.
 
     Attributes:
         frame: the whole wire frame, preamble to checksum.
@@ -129,6 +131,9 @@ _TRANSITIONS: Final = {
 """Every transition that exists; any other is a bug of the caller."""
 
 
+_ACKNOWLEDGEMENTS: Final = tuple(map(encode_tcp_acknowledgement, range(256)))
+
+
 class DeviceConnection:
     """One device's connection, seen from the server.
 
@@ -162,6 +167,10 @@ class DeviceConnection:
 
         Bytes after the end (refused, framing lost, hung up) are ignored.
         """
+        if self._state is ConnectionState.OPEN and not self._buffer:
+            whole = whole_avl_frame(received, self._max_data_length)
+            if whole is not None:
+                return [FrameReceived(received, *whole)]
         if self._state is not ConnectionState.CLOSED:
             self._buffer.append(received)
         events = []
@@ -220,8 +229,10 @@ class DeviceConnection:
             ConnectionMisuseError: the connection is not open.
             EncodeError: the count is not 0 to 255.
         """
-        self._step(_Step.ACKNOWLEDGED)
-        return encode_tcp_acknowledgement(count)
+        if self._state is not ConnectionState.OPEN or not 0 <= count < len(_ACKNOWLEDGEMENTS):
+            self._step(_Step.ACKNOWLEDGED)
+            return encode_tcp_acknowledgement(count)
+        return _ACKNOWLEDGEMENTS[count]
 
     def _ping(self) -> Ping | None:
         count = self._buffer.skip(PING_BYTE)

@@ -52,6 +52,8 @@ MIN_DATAGRAM_LENGTH: Final = UDP_HEADER_LENGTH + IMEI_LENGTH + MIN_DATA_LENGTH
 
 _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
+_HEADER: Final = Struct(">II")
+_SHORTEST: Final = MIN_DATA_LENGTH + FRAME_OVERHEAD
 
 
 def crc16(data: bytes) -> int:
@@ -149,6 +151,28 @@ def delimit_frame(
     return Frame(wire, codec, first)
 
 
+def whole_avl_frame(received: bytes, max_data_length: int = MAX_DATA_LENGTH) -> tuple[CodecId, int] | None:
+    """Codec and number of data 1 if the bytes are one AVL frame, no more and no less, that passes the checks.
+
+    The shortcut for what nearly every read brings; None says nothing but that `delimit_frame` has to look.
+    It costs a quarter of that.
+    """
+    size = len(received)
+    if size < _SHORTEST or size > max_data_length + FRAME_OVERHEAD:
+        return None
+    preamble, data_length = _HEADER.unpack_from(received)
+    if preamble or data_length + FRAME_OVERHEAD != size:
+        return None
+    (checksum,) = _U32.unpack_from(received, size - CRC_LENGTH)
+    codec = _AVL_CODECS.get(received[HEADER_LENGTH])
+    count = received[HEADER_LENGTH + 1]
+    if codec is None or count != received[-CRC_LENGTH - 1]:
+        return None
+    if checksum != fast.arc(received[HEADER_LENGTH:-CRC_LENGTH]):
+        return None
+    return codec, count
+
+
 def delimit_login(stream: bytes | bytearray) -> NeedMore | str | FramingLost:
     """The IMEI that the head of a fresh stream presents, or another outcome.
 
@@ -175,6 +199,7 @@ def known_codec(byte: int) -> CodecId | None:
 
 
 _CODECS: Final = {int(codec): codec for codec in CodecId}
+_AVL_CODECS: Final = {int(codec): codec for codec in AVL_CODECS}
 
 
 @dataclass(frozen=True, slots=True)

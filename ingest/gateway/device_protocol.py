@@ -67,11 +67,11 @@ class DeviceProtocol(asyncio.Protocol):
         self._bucket: RateBucket | None = None
         self._pauses = 0
         self._is_finishing = False
-        self._moved_at = 0.0
+        self._moved_at = time.monotonic()
+        """When bytes came in or an acknowledgement went out last, and before the login when it began."""
+        self._begun_at = 0.0
+        """When the incomplete frame began; 0 between frames."""
         self.owner = ""
-        self.deadline = 0.0
-        """Loop time at which the connection is to end unless something moves."""
-        self._deadline_reason = Refusal.LOGIN_TIMEOUT
 
     @property
     def imei(self) -> str:
@@ -86,7 +86,6 @@ class DeviceProtocol(asyncio.Protocol):
             self._end(Refusal.CONNECTION_LIMIT)
             return
         self._transport.set_write_buffer_limits(high=self._hub.limits.max_unread_answer_bytes)
-        self.deadline = self._hub.loop.time() + self._hub.limits.login_timeout_s
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
@@ -177,10 +176,19 @@ class DeviceProtocol(asyncio.Protocol):
         if self._pauses & _NO_ROOM:
             self._end(Refusal.SUPERSEDED)
 
-    def expire(self) -> None:
-        """The deadline passed."""
-        if not self._pauses and not self._flights:  # else it is us who keep the peer waiting
-            self._end(self._deadline_reason)
+    def expire(self, now: float) -> None:
+        """End if nothing moved for too long; `now` is in seconds of the monotonic clock."""
+        if self._pauses or self._flights:
+            return  # it is us who keep the peer waiting
+        limits = self._hub.limits
+        if self._device.state is not ConnectionState.OPEN:
+            if now - self._moved_at > limits.login_timeout_s:
+                self._end(Refusal.LOGIN_TIMEOUT)
+        elif self._begun_at:
+            if now - self._begun_at > limits.frame_timeout_s:
+                self._end(Refusal.FRAME_TIMEOUT)
+        elif now - self._moved_at > limits.idle_timeout_s:
+            self._end(Refusal.IDLE_TIMEOUT)
 
     def is_ready(self, quiet_s: float) -> bool:
         """Whether a command could be written now, after a silence of this many seconds."""
@@ -208,15 +216,22 @@ class DeviceProtocol(asyncio.Protocol):
             self._hub.stats.commands_sent += 1
 
     def _take(self, events: list[Event]) -> None:
+        now = time.monotonic()
         for event in events:
             if type(event) is FrameReceived:
-                self._hub.stats.receive(event.codec_id, event.record_count)
-                self._accept_frame(event.frame, event.record_count)
+                frame, codec, record_count = event
+                self._hub.stats.receive(codec, record_count)
+                self._accept_frame(frame, record_count, now)
             else:
-                self._take_other(event)
+                self._take_other(event, now)
         if self._transport is None:
             return
-        self._set_deadline(made_progress=bool(events))
+        if self._device.state is ConnectionState.OPEN:  # else the login's clock runs on
+            self._moved_at = now
+            if not self._device.pending_bytes:
+                self._begun_at = 0.0
+            elif events or not self._begun_at:
+                self._begun_at = now
         if self._held and not self._pauses & _NO_ROOM:
             self._hub.stats.pauses += 1
             self._stop_reading(_NO_ROOM)
@@ -225,7 +240,7 @@ class DeviceProtocol(asyncio.Protocol):
             if self._bucket.left < 0:
                 self._throttle(self._bucket)
 
-    def _take_other(self, event: Event) -> None:
+    def _take_other(self, event: Event, now: float) -> None:
         if isinstance(event, Ping):
             self._hub.stats.pings += event.count
         elif isinstance(event, LoginRequested):
@@ -236,7 +251,7 @@ class DeviceProtocol(asyncio.Protocol):
         elif isinstance(event, FrameRejected):
             self._hub.stats.refuse(event.reason)
             if event.reason in _PARKED and len(event.frame) > FRAME_OVERHEAD + 1:
-                self._accept_frame(event.frame, event.frame[_COUNT_AT])
+                self._accept_frame(event.frame, event.frame[_COUNT_AT], now)
         elif isinstance(event, CommandReceived):
             self._take_message(event)
         elif isinstance(event, FramingLost):
@@ -288,10 +303,14 @@ class DeviceProtocol(asyncio.Protocol):
         self.owner = self._hub.name_session()
         self._hub.commands.enter(self)
 
-    def _accept_frame(self, frame: bytes, record_count: int) -> None:
-        flight = Flight(self, frame, record_count, self._hub.now_ms(), time.monotonic())
-        has_room = not self._held and len(self._flights) < self._hub.limits.max_in_flight
-        if not has_room or not self._launch(flight):
+    def _accept_frame(self, frame: bytes, record_count: int, now: float) -> None:
+        flight = Flight(self, frame, record_count, self._hub.now_ms(), now)
+        flights = self._flights
+        if (
+            self._held
+            or (flights and len(flights) >= self._hub.limits.max_in_flight)
+            or not self._launch(flight)
+        ):
             self._held.append(flight)
 
     def _launch(self, flight: Flight) -> bool:
@@ -320,20 +339,9 @@ class DeviceProtocol(asyncio.Protocol):
         if self._transport is not None and self._pauses & reason:
             self._pauses &= ~reason
             if not self._pauses:
-                self._set_deadline(made_progress=True)
+                self._moved_at = time.monotonic()
+                self._begun_at = self._moved_at if self._device.pending_bytes else 0.0
                 self._transport.resume_reading()
-
-    def _set_deadline(self, *, made_progress: bool) -> None:
-        if self._device.state is not ConnectionState.OPEN:
-            return  # the login's clock runs on
-        limits, now = self._hub.limits, self._hub.loop.time()
-        self._moved_at = now
-        if not self._device.pending_bytes:
-            self._deadline_reason = Refusal.IDLE_TIMEOUT
-            self.deadline = now + limits.idle_timeout_s
-        elif made_progress or self._deadline_reason is not Refusal.FRAME_TIMEOUT:
-            self._deadline_reason = Refusal.FRAME_TIMEOUT
-            self.deadline = now + limits.frame_timeout_s
 
     def _end(self, reason: str) -> None:
         if self._transport is not None:

@@ -14,17 +14,14 @@ from ingest.registry.directory import DeviceDirectory
 class Device(Sender, Protocol):
     """A connection as its gateway sees it."""
 
-    deadline: float
-    """Loop time at which the connection is to end unless something moves."""
-
     def finish(self) -> None:
         """Take nothing more; close once what is on its way to Kafka is acknowledged."""
 
     def give_up(self) -> None:
         """End at once; what Kafka did not confirm is not acknowledged."""
 
-    def expire(self) -> None:
-        """The deadline passed."""
+    def expire(self, now: float) -> None:
+        """End if nothing moved for too long; `now` is in seconds of the monotonic clock."""
 
 
 class Hub(Protocol):

@@ -214,9 +214,9 @@ class Gateway:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(self.limits.sweep_s)
-            now = self.loop.time()
-            for device in [device for device in self._devices if device.deadline < now]:
-                device.expire()
+            now = time.monotonic()
+            for device in tuple(self._devices):
+                device.expire(now)
 
     async def _closing(self, timeout_s: float) -> None:
         with suppress(TimeoutError):

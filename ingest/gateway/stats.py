@@ -51,8 +51,8 @@ class GatewayStats:
         self.frames = 0
         """Frames handed to the producer."""
         self.frame_bytes = 0
-        self.frames_by_codec: dict[int, int] = dict.fromkeys(CodecId, 0)
-        self.records_by_codec: dict[int, int] = dict.fromkeys(CodecId, 0)
+        self.by_codec: dict[int, list[int]] = {codec: [0, 0] for codec in CodecId}
+        """Codec → frames and records received."""
         self.datagrams = 0
         self.repeated_datagrams = 0
         self.acknowledged_frames = 0
@@ -82,8 +82,9 @@ class GatewayStats:
 
     def receive(self, codec: int, record_count: int) -> None:
         """Count one frame of a codec with its records."""
-        self.frames_by_codec[codec] += 1
-        self.records_by_codec[codec] += record_count
+        counts = self.by_codec[codec]
+        counts[0] += 1
+        counts[1] += record_count
 
     def acknowledge(self, record_count: int, after_s: float) -> None:
         """Count one acknowledgement, given so long after its frame was whole."""
@@ -139,8 +140,8 @@ class GatewayCollector(Collector):
             "piston_gateway_open_connections", "Connections open now.", value=stats.open_connections
         )
         yield _labelled("refusals", "What was refused, by reason.", "reason", stats.refusals)
-        for name, counts in (("frames", stats.frames_by_codec), ("records", stats.records_by_codec)):
-            by_codec = {CodecId(codec).label: count for codec, count in counts.items()}
+        for place, name in enumerate(("frames", "records")):
+            by_codec = {CodecId(codec).label: counts[place] for codec, counts in stats.by_codec.items()}
             yield _labelled(f"codec_{name}", f"{name.capitalize()} received, by codec.", "codec", by_codec)
         yield self._latency()
 

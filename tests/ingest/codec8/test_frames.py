@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.codec8 import frames
@@ -13,8 +13,9 @@ from ingest.codec8.frames import (
     delimit_frame,
     delimit_login,
     open_frame,
+    whole_avl_frame,
 )
-from ingest.codec8.records import CodecId
+from ingest.codec8.records import AVL_CODECS, CodecId
 from tests.ingest.codec8 import wire
 
 
@@ -123,3 +124,27 @@ def test_details_hold_no_payload():
     outcome = delimit_frame(wire.tcp(b"\x08" + b"SECRET" + b"\x08", crc=0))
     assert isinstance(outcome, Rejected)
     assert "SECRET" not in outcome.detail
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([wire.VENDOR_CODEC_8, wire.VENDOR_CODEC_8E, wire.VENDOR_CODEC_16, wire.VENDOR_CODEC_12]),
+    st.integers(0, 200),
+    st.integers(0, 255),
+    st.integers(-3, 3),
+)
+def test_the_shortcut_for_a_whole_frame_never_says_anything_else_than_the_long_way(frame, at, byte, cut):
+    at %= len(frame)
+    changed = frame[:at] + bytes([byte]) + frame[at + 1 :]
+    changed = changed[:cut] if cut < 0 else changed + bytes(cut)
+    for received in (frame, changed):
+        whole = whole_avl_frame(received, 200)
+        outcome = delimit_frame(received, 200)
+        is_one = isinstance(outcome, Frame) and outcome.codec in AVL_CODECS and outcome.wire == received
+        assert whole == ((outcome.codec, outcome.record_count) if is_one else None)
+
+
+@pytest.mark.parametrize("received", [b"", bytes(11), bytes(14), wire.VENDOR_CODEC_8 * 2])
+def test_the_shortcut_leaves_everything_else_to_the_long_way(received):
+    assert whole_avl_frame(received) is None
+    assert whole_avl_frame(wire.VENDOR_CODEC_8, 10) is None

@@ -67,7 +67,7 @@ async def test_a_datagram_is_acknowledged_with_its_ids_after_delivery():
             assert await tracker.hears_nothing()
             bench.producer.report()
             assert await tracker.receive() == ack(2)
-        assert bench.gateway.stats.records_by_codec[CodecId.CODEC_8_EXTENDED] == 2
+        assert bench.gateway.stats.by_codec[CodecId.CODEC_8_EXTENDED] == [1, 2]
 
 
 async def test_a_retry_on_its_way_waits_and_one_that_is_stored_is_answered_at_once():
