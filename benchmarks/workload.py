@@ -58,18 +58,24 @@ class _Layout:
     keys: tuple[tuple[int, int], ...]
 
 
-def build_workload(traffic: Traffic, frame_count: int) -> Workload:
-    """Frames of 1,000 devices that take turns."""
+def build_workload(traffic: Traffic, frame_count: int, shift_ms: int = 0) -> Workload:
+    """Frames of 1,000 devices that take turns.
+
+    Args:
+        traffic: how many records a frame has.
+        frame_count: how many frames.
+        shift_ms: added to every record's time, so that the same frames are other records.
+    """
     chance = random.Random(_SEED)
     layouts = [_layout(number, chance) for number in range(DEVICE_COUNT)]
     frames: list[bytes] = []
     imeis: list[str] = []
-    record_count = 0
+    record_count, start_ms = 0, _START_MS + shift_ms
     for number in range(frame_count):
         layout = layouts[number % DEVICE_COUNT]
         size = _size(traffic, chance)
         records = tuple(
-            _record(layout, _START_MS + (number * 64 + place) * 1000, chance) for place in range(size)
+            _record(layout, start_ms + (number * 64 + place) * 1000, chance) for place in range(size)
         )
         frames.append(encode_tcp_frame(AvlPacket(layout.codec, records)))
         imeis.append(layout.imei)

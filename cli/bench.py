@@ -16,12 +16,20 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     bench = typer.Typer(no_args_is_help=True, help="Measure a stage against the usual way in the same run.")
     bench.command()(decode)
+    bench.command()(sink)
     app.add_typer(bench, name="bench")
 
 
 def decode(as_json: _JSON = False, rounds: _ROUNDS = 9) -> None:
     """The batch decoder, checksum included, against a naive decoder; one core, no server."""
     from benchmarks.decode import run
+
+    _print(lambda: run(rounds), as_json)
+
+
+def sink(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
+    """Frames to rows in TimescaleDB against COPY row by row with JSONB; starts a server of its own."""
+    from benchmarks.sink import run
 
     _print(lambda: run(rounds), as_json)
 

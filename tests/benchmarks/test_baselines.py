@@ -45,3 +45,4 @@ def test_the_workload_has_the_shares_and_sizes_of_its_recipe() -> None:
     assert sum(len(packet.records) for packet in packets) == batch.record_count
     assert 1.3 <= live.record_count / 1000 <= 1.5
     assert build_workload(Traffic.BATCH, 10).frames == batch.frames[:10]
+    assert not set(build_workload(Traffic.BATCH, 10, shift_ms=1).frames) & set(batch.frames)
