@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from ml.bootstrap import Figure
     from ml.dataset import TrainingSet
     from ml.evaluation import Evaluation
-    from orchestration.learning import History
     from telematics.settings import Settings
 
 NO_ORACLE = (
     "without the simulator's truth the information fractions are not known: name a folder that "
     "`piston simulate fleet --out` wrote with --oracle"
+)
+OTHER_ORACLE = (
+    "the folder named with --oracle is not one that was loaded: if its cars are others under the same VINs, "
+    "the figures beside the oracle's mean nothing"
 )
 _OF_THE_ORACLE = ("oracle_", "true_")
 """Figures that only the simulator's truth yields: the oracle's own, and the model's against true failures."""
@@ -67,9 +70,12 @@ def evaluate(
     _progress(f"judging on {training_set.vehicle_count:,} vehicles; {history.choice.reason}")
     truth = learning.read_oracle(folders, set(training_set.landmarks["vin"]))
     evaluation = judge_model(training_set, oracle=truth, seed=SEED, resamples=resamples)
-    document = build_document(
-        evaluation, training_set, history, champion_id(settings, component), has_oracle=truth is not None
-    )
+    document = build_document(evaluation, training_set, champion_id(settings, component))
+    document["notes"] = [f"learnt from {history.choice.reason}"]
+    if truth is None:
+        document["notes"].append(NO_ORACLE)
+    elif oracle is not None and oracle.resolve() not in map(Path.resolve, learning.loaded_folders(settings)):
+        document["notes"].append(OTHER_ORACLE)
     if as_json:
         print(json.dumps(document, allow_nan=False))
     else:
@@ -77,17 +83,13 @@ def evaluate(
 
 
 def build_document(
-    evaluation: "Evaluation",
-    training_set: "TrainingSet",
-    history: "History",
-    model_id: str | None,
-    *,
-    has_oracle: bool,
+    evaluation: "Evaluation", training_set: "TrainingSet", model_id: str | None
 ) -> dict[str, Any]:
     """What `--json` prints; what does not exist is null."""
     from ml.gate import judge
 
-    own, of_oracle = {}, {}
+    own: dict[str, Figure] = {}
+    of_oracle: dict[str, Figure] = {}
     for name, figure in evaluation.figures.items():
         (of_oracle if name.startswith(_OF_THE_ORACLE) else own)[name] = figure
     return {
@@ -114,7 +116,7 @@ def build_document(
         "seed": evaluation.seed,
         "model_id": model_id,
         "trained_on": training_set.trained_on(),
-        "notes": [f"learnt from {history.choice.reason}", *([] if has_oracle else [NO_ORACLE])],
+        "notes": [],
     }
 
 

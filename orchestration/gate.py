@@ -5,7 +5,7 @@ from typing import Final
 
 import dagster as dg
 
-from orchestration.candidates import load_candidate
+from orchestration.candidates import StoredCandidate, load_candidate
 from orchestration.faults import told_apart
 from telematics.settings import Settings
 
@@ -27,18 +27,34 @@ CONDITIONS: Final = {
         for name, words in CONDITIONS.items()
     ],
     name="battery_gate",
+    can_subset=True,
 )
-def battery_gate(settings: dg.ResourceParam[Settings]) -> Iterator[dg.AssetCheckResult]:
+def battery_gate(
+    context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.AssetCheckResult]:
     """Each condition with what was asked and what was found."""
     with told_apart():
-        verdicts = load_candidate(settings, "battery").verdicts()
+        candidate = load_candidate(settings, "battery")
+        verdicts = candidate.verdicts()
+    wanted = {key.name for key in context.selected_asset_check_keys}
     for verdict in verdicts:
-        yield dg.AssetCheckResult(
-            asset_key=BATTERY_EVALUATION,
-            check_name=verdict.name,
-            passed=verdict.passed,
-            description=verdict.sentence,
-        )
+        if verdict.name in wanted:
+            yield dg.AssetCheckResult(
+                asset_key=BATTERY_EVALUATION,
+                check_name=verdict.name,
+                passed=verdict.passed,
+                description=verdict.sentence,
+                metadata=verdict_metadata(candidate, verdict.name),
+            )
+
+
+def verdict_metadata(candidate: StoredCandidate, name: str) -> dict[str, dg.MetadataValue]:
+    """The numbers that a verdict rests on, which the web server draws over the trainings."""
+    figure = candidate.evaluation.figures.get(name)
+    if figure is None:
+        return {"held_out_failures": dg.MetadataValue.int(candidate.evaluation.failure_count)}
+    numbers = {"point": figure.point, "low": figure.low, "high": figure.high}
+    return {key: dg.MetadataValue.float(value) for key, value in numbers.items() if value == value}
 
 
 GATE_CHECKS: Final = [battery_gate]

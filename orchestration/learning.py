@@ -147,6 +147,9 @@ def read_history(settings: Settings, component: str, asked: Sequence[str] = ()) 
 def oracle_folders(settings: Settings, folder: Path | None = None) -> list[Path]:
     """Folders with the simulator's own truth: the one named, else those of completed backfills.
 
+    A backfill's folder counts only as long as it holds what was loaded: generated again with other
+    parameters, it has the truth of other cars under the same VINs.
+
     Raises:
         ConfigurationError: a folder was named and does not hold it.
         UnavailableError: TimescaleDB does not answer.
@@ -157,12 +160,33 @@ def oracle_folders(settings: Settings, folder: Path | None = None) -> list[Path]
             message = f"{folder} has no {missing[0]}: name a folder that `piston simulate fleet` wrote"
             raise ConfigurationError(message)
         return [folder.expanduser()]
+    return [
+        path for path in loaded_folders(settings) if all((path / name).is_file() for name in ORACLE_FILES)
+    ]
+
+
+def loaded_folders(settings: Settings) -> list[Path]:
+    """Folders of completed backfills that still hold what was loaded, the newest load first.
+
+    Raises:
+        UnavailableError: TimescaleDB does not answer.
+    """
     with clients.timescale(settings) as connection:
         rows = connection.execute(
-            "select folder from backfills where status = 'complete' order by completed_at desc"
+            "select load_id, folder from backfills where status = 'complete' order by completed_at desc"
         ).fetchall()
-    folders = dict.fromkeys(Path(loaded) for (loaded,) in rows)
-    return [each for each in folders if all((each / name).is_file() for name in ORACLE_FILES)]
+    return [Path(folder) for load_id, folder in rows if holds_load(Path(folder), load_id)]
+
+
+def holds_load(folder: Path, load_id: str) -> bool:
+    """Whether the folder's files are those of the load."""
+    from warehouse.backfill import FolderError
+    from warehouse.backfill.folder import open_folder
+
+    try:
+        return open_folder(folder).load_id == load_id
+    except FolderError:
+        return False
 
 
 def read_oracle(folders: Sequence[Path], vins: Collection[str]) -> "Oracle | None":
