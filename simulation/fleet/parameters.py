@@ -157,7 +157,7 @@ class Charging:
 class Battery:
     """Wear, resistance and the daily hazard (models 3.1, 3.2)."""
 
-    wear_per_year: float = 0.222
+    wear_per_year: float = 0.208
     """[A] At 15 °C, for median use and quality: median life comes out near 50 months (BCI: mean 55)."""
     wear_q10: float = 1.38
     """[A] Wear's factor per 10 °C. The fleet's life then has 1.2 to 1.3 (models 3.1, BCI: 59 months in the

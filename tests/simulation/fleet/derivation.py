@@ -4,6 +4,7 @@ Everything is read the way the sink stores it: `ingest.measurement` fills the te
 are rounded to 32 bits, and the definitions are those of the warehouse's models, put down once more.
 """
 
+import math
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -99,5 +100,6 @@ def day_signals(source):
             "distance_m": day[-1]["odometer_gnss_m"] - day[0]["odometer_gnss_m"],
             "dtc_codes": sorted({code for codes in code_lists for code in codes}),
             "dtc_known": bool(code_lists),
+            "shortest_trip_s": min((trip["engine_on_s"] for trip in trips), default=math.inf),
         }
     return days

@@ -34,10 +34,10 @@ def both(request, tmp_path_factory):
     """Day signals by (vin, date), from the files and from the records, of two cars with one such end."""
     end_day, number = window_with(request.param)
     folder = tmp_path_factory.mktemp("history") / "fleet"
-    shape = {"seed": SEED, "vehicles": number, "days": DAYS, "end_day": end_day}
+    shape = {"seed": SEED, "vehicles": max(number, 2), "days": DAYS, "end_day": end_day}
     write_history(folder, **shape)
     sources = fleet_sources(**shape)
-    some = sources[-2:]
+    some = [sources[number - 1], sources[number - 2]]
     vins = {source.device.vin for source in some}
     rows = pq.read_table(folder / SIGNALS).to_pylist()
     from_files = {(row["vin"], row["date"]): row for row in rows if row["vin"] in vins}
@@ -45,6 +45,15 @@ def both(request, tmp_path_factory):
         (source.device.vin, day): signals for source in some for day, signals in day_signals(source).items()
     }
     return from_files, from_records
+
+
+def test_failed_starts_are_among_what_is_compared(both, request):
+    _, from_records = both
+    shortest = min(signals["shortest_trip_s"] for signals in from_records.values())
+    if request.node.callspec.params["both"] is End.PREVENTIVE:
+        assert shortest >= 120
+    else:
+        assert 6 <= shortest <= 12
 
 
 def test_both_have_the_same_days(both):
