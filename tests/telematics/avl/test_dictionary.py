@@ -139,6 +139,93 @@ def test_every_id_of_the_reference_table_is_known(family, reference):
     assert reference - {avl_id for avl_id, _ in elements(family)} == set()
 
 
+UNSIGNED, SIGNED = False, True
+# (sign, multiplier, width) → ids, as the reference table has them
+REFERENCE_FORMS = {
+    F: {
+        (UNSIGNED, "1", 1): ids(
+            *(
+                (1, 3),
+                179,
+                180,
+                10,
+                216,
+                21,
+                69,
+                80,
+                200,
+                29,
+                20,
+                22,
+                23,
+                113,
+                239,
+                240,
+                303,
+                175,
+                (155, 159),
+            ),
+            *((61, 65), 70, 88, (91, 99), 236, 246, 249, 318, 247, 253, (250, 252), 255, 248, (191, 193)),
+        ),
+        (UNSIGNED, "1", 2): ids(24, 205, 206, 243),
+        (UNSIGNED, "1", 4): ids(4, 5, 16, 199, 636, 241, 449),
+        (UNSIGNED, "1", 8): ids(11, 14, 76, 77, 79, 71, 78, 207, 258, 259),
+        (UNSIGNED, "0.001", 2): ids(9, 6, (66, 68)),
+        (UNSIGNED, "0.001", 4): ids(12),
+        (UNSIGNED, "0.01", 2): ids(13, 15),
+        (UNSIGNED, "0.1", 2): ids(86, 104, 106, 108, 181, 182),
+        (SIGNED, "1", 2): ids((17, 19)),
+        (SIGNED, "0.01", 2): ids((25, 28), (10800, 10803)),
+        (SIGNED, "0.1", 4): ids((72, 75)),
+    },
+    OBD: {
+        (UNSIGNED, "1", 1): ids(30, 31, 37, 35, 41, 48, 58, 57, 759),
+        (UNSIGNED, "1", 2): ids(36, 42, 43, 49, 54, 55),
+        (UNSIGNED, "0.01", 2): ids(40, 60),
+        (UNSIGNED, "0.001", 2): ids(51),
+        (SIGNED, "1", 1): ids(32, 33, 38, 39, 53),
+        (UNSIGNED, "1", 0): ids(256, 281),
+    },
+    CAN: {
+        (UNSIGNED, "1", 1): ids(81, 82, 89, 111, 114, 152, 662),
+        (UNSIGNED, "1", 2): ids(85, (118, 122), 90),
+        (UNSIGNED, "1", 4): ids(87, 105, 102, 103, 123, 304),
+        (UNSIGNED, "1", 8): ids(132, (517, 519)),
+        (UNSIGNED, "0.1", 2): ids(84, 110, 112),
+        (UNSIGNED, "0.1", 4): ids(83, 107),
+        (SIGNED, "0.1", 2): ids(115, 151),
+        (UNSIGNED, "1", 0): ids(282, 325),
+    },
+    OEM: {
+        (UNSIGNED, "1", 1): ids(411),
+        (UNSIGNED, "1", 2): ids(755),
+        (UNSIGNED, "1", 4): ids(389, 402),
+        (UNSIGNED, "0.1", 4): ids(390),
+    },
+    SIX: {
+        (UNSIGNED, "1", 1): ids(4, 19, (251, 252), 30, 31, 37, 48, 389, 81, 82, 85, 83, 110, 243),
+        (UNSIGNED, "1", 2): ids(32, 35, 89, 90, 143, 191),
+        (UNSIGNED, "1", 4): ids(14, 15, 16, 216, 199, 80, 205, 36, 87, 84, 192, 193),
+        (UNSIGNED, "1", 8): ids(13, 195, 196, 233, 234),
+        (UNSIGNED, "0.001", 2): ids(9, 10, 11),
+        (UNSIGNED, "0.1", 2): ids(34),
+        (UNSIGNED, "0.1", 4): ids(17, 33),
+        (SIGNED, "1", 2): ids(236),
+        (SIGNED, "1", 4): ids(113),
+        (SIGNED, "0.1", 2): ids(25, (72, 75), (701, 704)),
+    },
+}
+
+
+@pytest.mark.parametrize("family", Family)
+def test_width_sign_and_scale_are_those_of_the_reference_table(family):
+    for (is_signed, multiplier, width), avl_ids in REFERENCE_FORMS[family].items():
+        for avl_id in avl_ids:
+            element = lookup(family, avl_id, width)
+            assert element is not None, (avl_id, width)
+            assert (element.is_signed, str(element.multiplier)) == (is_signed, multiplier), avl_id
+
+
 @pytest.mark.parametrize("family", Family)
 def test_keys_and_names_are_unique_within_a_family(family):
     members = list(elements(family).values())
