@@ -11,7 +11,6 @@ import sys
 
 from fastcrc import crc16
 
-
 IDLE_S = 300.0
 
 

@@ -58,6 +58,8 @@ class DeviceProtocol(asyncio.Protocol):
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._device = DeviceConnection(hub.limits.max_frame_bytes)
+        self._by_codec = hub.stats.by_codec
+        self._max_in_flight = hub.limits.max_in_flight
         self._transport: asyncio.Transport | None = None
         self._key = b""
         self._topic: Topic | None = None
@@ -147,7 +149,7 @@ class DeviceProtocol(asyncio.Protocol):
 
     def pump(self) -> bool:
         """Hand over held frames as far as there is room; False if the producer has none."""
-        while self._held and len(self._flights) < self._hub.limits.max_in_flight:
+        while self._held and len(self._flights) < self._max_in_flight:
             if not self._launch(self._held[0]):
                 return False
             self._held.popleft()
@@ -220,7 +222,9 @@ class DeviceProtocol(asyncio.Protocol):
         for event in events:
             if type(event) is FrameReceived:
                 frame, codec, record_count = event
-                self._hub.stats.receive(codec, record_count)
+                counts = self._by_codec[codec]
+                counts[0] += 1
+                counts[1] += record_count
                 self._accept_frame(frame, record_count, now)
             else:
                 self._take_other(event, now)
@@ -305,12 +309,7 @@ class DeviceProtocol(asyncio.Protocol):
 
     def _accept_frame(self, frame: bytes, record_count: int, now: float) -> None:
         flight = Flight(self, frame, record_count, self._hub.now_ms(), now)
-        flights = self._flights
-        if (
-            self._held
-            or (flights and len(flights) >= self._hub.limits.max_in_flight)
-            or not self._launch(flight)
-        ):
+        if self._held or len(self._flights) >= self._max_in_flight or not self._launch(flight):
             self._held.append(flight)
 
     def _launch(self, flight: Flight) -> bool:

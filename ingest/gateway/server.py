@@ -55,8 +55,8 @@ class Gateway:
         """Set when the producer can never deliver again: the process has to start anew."""
         self._producer = producer
         self._retry_s = retry_s
-        self._headers_ms = dict.fromkeys(Transport, -1)
-        self._headers: dict[Transport, Headers] = {}
+        self._headers_of: tuple[int, Transport] | None = None
+        self._headers: Headers = []
         self._devices: set[Device] = set()
         self._waiting: dict[Sender, None] = {}
         self._failed: deque[Flight] = deque()
@@ -155,14 +155,16 @@ class Gateway:
 
     def send(self, key: bytes, flight: Flight, topic: str | None = None) -> bool:
         """Hand a frame to the producer; False if there is no room, and then the sender is called later."""
-        received_at_ms, transport = flight.received_at_ms, flight.transport
+        moment = flight.received_at_ms, flight.transport
+        if moment != self._headers_of:  # frames of one millisecond share their headers
+            self._headers_of = moment
+            self._headers = encode_headers(*moment)
+        frame = flight.frame
         try:
-            if received_at_ms != self._headers_ms[transport]:  # frames of one millisecond share headers
-                self._headers_ms[transport] = received_at_ms
-                self._headers[transport] = encode_headers(received_at_ms, transport)
-            if self._producer.send(key, flight.frame, self._headers[transport], flight, topic):
-                self.stats.frames += 1
-                self.stats.frame_bytes += len(flight.frame)
+            if self._producer.send(key, frame, self._headers, flight, topic):
+                stats = self.stats
+                stats.frames += 1
+                stats.frame_bytes += len(frame)
                 return True
         except ProducerBrokenError:
             self.broken.set()

@@ -108,6 +108,7 @@ class KafkaFrameProducer(Generic[Token]):
         self._timer: asyncio.TimerHandle | None = None
         self._is_fast = False
         self._producer = Producer(producer_config(options, self._on_error))
+        self._produce = self._producer.produce
 
     def start(self, deliver: Callable[[Sequence[tuple[Token, bool]]], None]) -> None:
         """Begin to report deliveries."""
@@ -123,8 +124,9 @@ class KafkaFrameProducer(Generic[Token]):
             ProducerBrokenError: the producer can never deliver again.
         """
         try:
-            self._producer.produce(
-                topic or self._topic, value, key, headers=headers, on_delivery=partial(self._report, token)
+            # by position: value, key, partition (any), callback, its older name, timestamp (now), headers
+            self._produce(
+                topic or self._topic, value, key, -1, partial(self._report, token), None, 0, headers
             )
         except BufferError:
             return False
