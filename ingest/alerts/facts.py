@@ -22,6 +22,9 @@ HARSH_CODES: Final = {1: "acceleration", 2: "braking", 3: "cornering"}
 CRASHES: Final = frozenset({1, 6})
 """AVL 247: a real crash, by a calibrated device or not. 2 to 5 mark the traces that follow one."""
 
+_ODOMETERS: Final = tuple(
+    (f"{ODOMETER}:{source.value}", column) for source, column in ODOMETER_COLUMNS.items()
+)
 _HUNDREDTHS: Final = 100
 _CORNERING: Final = 3
 
@@ -106,9 +109,9 @@ def facts_of(record: AvlRecord, measured: Measurement, vin: str, readers: Reader
     volts = measured.get("battery_v")
     if isinstance(volts, (int, float)) and volts >= PRESENT_V:
         reading.signals.append((VOLTAGE, volts))
-    for source, column in ODOMETER_COLUMNS.items():
+    for name, column in _ODOMETERS:
         if column in measured:
-            reading.signals.append((f"{ODOMETER}:{source.value}", measured[column]))
+            reading.signals.append((name, measured[column]))
     kind = measured.get("harsh_kind")
     if isinstance(kind, int) and kind in HARSH_CODES:
         reading.events.append(Finding(Kind.HARSH_EVENT, HARSH_CODES[kind], _harsh_detail(kind, measured)))

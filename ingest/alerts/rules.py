@@ -13,6 +13,7 @@ alert at the newest frame's time. What is true in the very first record (codes, 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from ingest.alerts.alert import Finding, Kind
@@ -72,8 +73,10 @@ _NOTHING: Final[Sequence[Finding]] = ()
 
 
 def _dtc(before: Any, observed: Any, _facts: Facts, _name: str) -> Outcome:
-    known = frozenset(before or ())
     now = sorted(set(observed))
+    if now == before:
+        return before, _NOTHING
+    known = frozenset(before or ())
     appeared = [Finding(Kind.DTC_NEW, code, {"codes": now}) for code in now if code not in known]
     gone = sorted(known.difference(now))
     return now, [*appeared, *(Finding(Kind.DTC_CLEARED, code, {"codes": now}) for code in gone)]
@@ -134,16 +137,31 @@ def advance(state: State, records: Iterable[Facts]) -> tuple[State, list[Raised]
     """
     newest = dict(state)
     raised: list[Raised] = []
-    seen_ms = max((known.time_ms for known in state.values()), default=None)
-    for number, facts in sorted(enumerate(records), key=lambda item: item[1].time_ms):
-        is_late = seen_ms is not None and facts.time_ms < seen_ms
-        raised += (Raised(number, event, is_late) for event in facts.events)
+    numbered = list(enumerate(records))
+    if len(numbered) > 1:
+        numbered.sort(key=_time_of)
+    for number, facts in numbered:
+        if facts.events:
+            seen_ms = max((known.time_ms for known in state.values()), default=facts.time_ms)
+            raised += (Raised(number, event, facts.time_ms < seen_ms) for event in facts.events)
         for name, observed in facts.signals:
             known = newest.get(name)
-            if known is not None and facts.time_ms <= known.time_ms:
+            if known is None:
+                value, findings = _rule_of(name)(None, observed, facts, name)
+            elif facts.time_ms > known.time_ms:
+                value, findings = _rule_of(name)(known.value, observed, facts, name)
+            else:
                 continue
-            before = None if known is None else known.value
-            value, findings = _RULES[name.partition(":")[0]](before, observed, facts, name)
             newest[name] = Known(facts.time_ms, value)
-            raised += (Raised(number, finding, False) for finding in findings)
+            if findings:
+                raised += (Raised(number, finding, False) for finding in findings)
     return newest, raised
+
+
+def _time_of(numbered: tuple[int, Facts]) -> int:
+    return numbered[1].time_ms
+
+
+@cache
+def _rule_of(name: str) -> Rule:
+    return _RULES[name.partition(":")[0]]
