@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from ingest.stream.consumer import BatchConsumer, ConsumerOptions, StreamError
+from ingest.stream.consumer import BatchConsumer, ConsumerOptions, StreamError, StreamRewindError
 from ingest.stream.identity import read_identity
 from ingest.stream.messages import Transport, decode_frame, encode_headers
 from ingest.stream.producer import KafkaFrameProducer, ProducerOptions
@@ -109,6 +109,31 @@ def test_a_batch_whose_store_was_down_comes_again_and_then_goes_on(stack: Settin
     recorder.failures = [UnavailableError("down"), UnavailableError("down")]
     consume(ConsumerOptions(stack.kafka_bootstrap, f"{topic}.group", (topic,), linger_s=0.05), recorder)
     assert len({message.value() for message in recorder.handled}) == len(recorder.handled) == 20
+
+
+@pytest.mark.parametrize("back_to", [0, OFFSET_BEGINNING])
+def test_a_handler_whose_store_fell_back_gets_what_it_lost_again(stack: Settings, topic: str, back_to: int):
+    class Forgetful(Recorder):
+        """Falls back to the start of every partition once it has seen everything."""
+
+        def handle(self, messages: Sequence[Message]) -> None:
+            if len(self.handled) + len(messages) >= 20 and not self.batches:
+                self.batches.append(0)
+                self.handled.clear()
+                places = [TopicPartition(topic, number, back_to) for number in range(3)]
+                message = "fell back"
+                raise StreamRewindError(message, [*places, TopicPartition(topic, 99, 0)])
+            self.handled.extend(messages)
+            if len(self.handled) >= 20 and self.batches:
+                self.stop.set()
+
+    asyncio.run(produce(stack.kafka_bootstrap, topic, 20))
+    recorder = Forgetful(20, threading.Event())
+    recorder.start_at = OFFSET_BEGINNING
+    consume(ConsumerOptions(stack.kafka_bootstrap, f"{topic}.group", (topic,), linger_s=0.05), recorder)
+    assert sorted(message.value() or b"" for message in recorder.handled) == sorted(
+        b"\x00\xff frame %d" % number for number in range(20)
+    )
 
 
 def test_committed_offsets_are_where_the_next_member_starts(stack: Settings, topic: str):
