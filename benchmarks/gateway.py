@@ -14,9 +14,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from benchmarks.crowd import crowd_imeis
 from benchmarks.measuring import BaselineCheck, Report, calibrate, calibration_scale, in_turns
 from benchmarks.private_stack import private_stack
 from benchmarks.workload import DEVICE_COUNT, Traffic, build_workload
@@ -29,6 +31,8 @@ STREAMS_REFERENCE_US: Final = 38.5
 """Microseconds a frame of asyncio streams where the reference figures were measured (35 to 42)."""
 CONNECTIONS: Final = DEVICE_COUNT
 LATENCY_CONNECTIONS: Final = 100
+IDLE: Final = 10_000
+RECONNECTING: Final = 1_000
 _ROUND_S: Final = 4.0
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
@@ -40,9 +44,13 @@ class _Server:
 
     def cpu_seconds(self) -> float:
         """User and system time of the process with all its threads."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as stat:  # noqa: PTH123 - not a real file
-            fields = stat.read().rpartition(")")[2].split()
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * _TICK_S
+
+    def resident_mib(self) -> float:
+        """Memory of the process that is in use, in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +83,11 @@ def run(rounds: int = 5) -> Report:
                     )
                 )
                 calibration_s += in_turns(1, calibrate)[0]
-    return _report(measured, calibration_scale(calibration_s))
+            crowd = _measure_crowd(gateway)
+    return _report(measured, crowd, calibration_scale(calibration_s))
 
 
-def _report(measured: list[tuple[_Round, _Round, _Round]], scale: float) -> Report:
+def _report(measured: list[tuple[_Round, _Round, _Round]], crowd: dict[str, float], scale: float) -> Report:
     full, streams, light = ([rounds[place] for rounds in measured] for place in range(3))
     gateway_us = median(item.server_us for item in full)
     streams_us = median(item.server_us for item in streams)
@@ -98,6 +107,7 @@ def _report(measured: list[tuple[_Round, _Round, _Round]], scale: float) -> Repo
         "asyncio_streams_to_reference": check.quotient,
         "ratio_counts": float(check.counts),
         "calibration": scale,
+        **crowd,
     }
     notes = (
         f"{CONNECTIONS:,} connections, stop and wait, live frames; acks=all; {len(measured)} rounds of "
@@ -132,11 +142,27 @@ def _follow(server: _Server, load: subprocess.Popen[str]) -> dict[str, Any]:
     return report
 
 
+def _measure_crowd(server: _Server) -> dict[str, float]:
+    """Memory of the gateway with many idle devices, and how long many that come back at once wait."""
+    command = [sys.executable, "-m", "benchmarks.crowd", str(server.port), str(IDLE), str(RECONNECTING)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as crowd:
+        words, told = crowd.stdout, crowd.stdin
+        if words is None or told is None or words.readline() != "idle\n":
+            message = "the crowd could not log in; its words are above"
+            raise RuntimeError(message)
+        resident_mib = server.resident_mib()
+        told.write("\n")
+        told.flush()
+        return {
+            f"mib_with_{IDLE}_idle": resident_mib,
+            f"seconds_to_serve_{RECONNECTING}_reconnecting": json.loads(words.readline())["seconds"],
+        }
+
+
 def _register(settings: Settings) -> None:
     workload = build_workload(Traffic.LIVE, DEVICE_COUNT)
-    devices = [
-        NewDevice(imei, f"1HGCM826{number:09d}", Family.OBD) for number, imei in enumerate(workload.imeis)
-    ]
+    imeis = [*workload.imeis, *crowd_imeis(IDLE + RECONNECTING)]
+    devices = [NewDevice(imei, f"1HGCM826{number:09d}", Family.OBD) for number, imei in enumerate(imeis)]
     with connect(settings, "bench") as connection:
         register_fleet(connection, devices, "bench")
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from migrations.apply import upgrade
 from stack import control
-from telematics.settings import Environment, Settings
+from telematics.settings import Environment, Settings, load_settings
 
 _BASE: Final = Path("/var/tmp")  # noqa: S108 - the servers' user has to reach it; mkdtemp makes it ours
 _PORTS: Final = (
@@ -34,14 +34,15 @@ def private_stack() -> Iterator[Settings]:
     """Running servers with the newest schema, without services."""
     folder = Path(tempfile.mkdtemp(prefix="piston-bench-", dir=_BASE))
     folder.chmod(0o755)
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-    settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        environment=Environment.TEST,
-        host="127.0.0.1",
-        kafka_servers=None,
-        data_dir=folder,
-        **ports,
+    settings = load_settings().model_copy(
+        update={
+            "environment": Environment.TEST,
+            "host": "127.0.0.1",
+            "kafka_servers": None,
+            "data_dir": folder,
+            "gateway_udp_port": None,
+            **dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True)),
+        }
     )
     try:
         control.up(settings, is_tied=True)

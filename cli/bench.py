@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     bench = typer.Typer(no_args_is_help=True, help="Measure a stage against the usual way in the same run.")
     bench.command()(decode)
     bench.command()(sink)
+    bench.command()(gateway)
     app.add_typer(bench, name="bench")
 
 
@@ -30,6 +31,13 @@ def decode(as_json: _JSON = False, rounds: _ROUNDS = 9) -> None:
 def sink(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
     """Frames to rows in TimescaleDB against COPY row by row with JSONB; starts a server of its own."""
     from benchmarks.sink import run
+
+    _print(lambda: run(rounds), as_json)
+
+
+def gateway(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
+    """Frames acknowledged after Kafka, against asyncio streams without a store; starts servers of its own."""
+    from benchmarks.gateway import run
 
     _print(lambda: run(rounds), as_json)
 

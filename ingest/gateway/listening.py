@@ -13,7 +13,8 @@ from typing import Final
 
 from telematics.errors import ConfigurationError
 
-_BACKLOG: Final = 4096
+BACKLOG: Final = 4096
+"""Connections that wait to be accepted; one more has to try again seconds later."""
 _SEND_BUFFER_BYTES: Final = 16_384
 _RECEIVE_BUFFER_BYTES: Final = 4_194_304
 """Of the UDP port: some 3,000 datagrams that arrive while the loop is busy."""
@@ -36,7 +37,7 @@ def open_tcp(
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _PROBE_AFTER_S)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _PROBE_EVERY_S)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
-    listening.listen(_BACKLOG)
+    listening.listen(BACKLOG)
     return listening
 
 

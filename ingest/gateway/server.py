@@ -19,6 +19,7 @@ from ingest.gateway.device_protocol import DeviceProtocol
 from ingest.gateway.flights import Flight, Sender
 from ingest.gateway.hub import Device
 from ingest.gateway.limits import Limits
+from ingest.gateway.listening import BACKLOG
 from ingest.gateway.outbox import Outbox
 from ingest.gateway.stats import GatewayStats
 from ingest.registry.directory import DeviceDirectory
@@ -72,7 +73,11 @@ class Gateway:
         handshake_s = None if tls is None else self.limits.login_timeout_s
         self._servers.append(
             await self.loop.create_server(
-                lambda: DeviceProtocol(self), sock=listening, ssl=tls, ssl_handshake_timeout=handshake_s
+                lambda: DeviceProtocol(self),
+                sock=listening,
+                backlog=BACKLOG,
+                ssl=tls,
+                ssl_handshake_timeout=handshake_s,
             )
         )
         self._start()

@@ -140,3 +140,18 @@ async def test_received_at_is_the_moment_of_the_first_try():
         bench.producer.report(is_durable=False)
         await bench.until_sent(2)
         assert bench.producer.sent[0].headers == bench.producer.sent[1].headers
+
+
+async def test_many_devices_may_knock_while_the_gateway_is_busy():
+    async with Bench() as bench:
+        knocking = []
+        try:
+            for _ in range(300):  # nothing is accepted meanwhile: this very loop is what accepts
+                opened = socket.socket()
+                knocking.append(opened)
+                opened.setblocking(False)
+                opened.connect_ex(("127.0.0.1", bench.port))
+            await bench.until(lambda: bench.gateway.stats.open_connections == 300)
+        finally:
+            for opened in knocking:
+                opened.close()
