@@ -110,6 +110,7 @@ def write_history(
     """
     first_day = check_days(days, end_day)
     numbers = by_vin(seed, vehicles)
+    folder = folder.resolve()
     _check_folder(folder)
     beside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
@@ -163,7 +164,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse to replace what is not ours.
 
     Raises:
-        ForeignFolderError: it is no folder, or holds files without a simulated history's manifest.
+        ForeignFolderError: it is no folder, or holds anything that is no file of a simulated history.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
@@ -171,9 +172,15 @@ def _check_folder(folder: Path) -> None:
         generator = json.loads((folder / MANIFEST).read_text())["generator"]
     except (OSError, ValueError, KeyError, TypeError):
         generator = ""
-    if not str(generator).startswith(GENERATOR.partition("/")[0]):
-        message = f"{folder} exists and holds no simulated history: name an empty or a new folder"
+    is_ours = str(generator).startswith(GENERATOR.partition("/")[0])
+    if not is_ours or not _names(folder) <= {MANIFEST, *_SCHEMAS}:
+        message = f"{folder} exists and holds no simulated history, or more than that: name an empty or a new folder"
         raise ForeignFolderError(message)
+
+
+def _names(folder: Path) -> set[str]:
+    """Of all files in the folder and below."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def _tables(life: Life, first_day: int, parameters: Parameters) -> Iterator[tuple[str, pa.Table]]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -163,6 +164,17 @@ def test_an_earlier_history_is_replaced_and_a_foreign_folder_is_not(tmp_path):
     with pytest.raises(ForeignFolderError, match="holds no simulated history"):
         make_history(foreign, vehicles=2, days=5)
     assert [path.name for path in foreign.iterdir()] == ["chapter.txt"]
+    (folder / "notes.txt").write_text("mine too")
+    with pytest.raises(ForeignFolderError, match="holds no simulated history"):
+        make_history(folder, vehicles=2, days=5)
+    assert (folder / "notes.txt").read_text() == "mine too"
+
+
+def test_the_present_folder_may_be_named_by_a_dot(tmp_path, monkeypatch):
+    (tmp_path / "fleet").mkdir()
+    monkeypatch.chdir(tmp_path / "fleet")
+    make_history(Path(), vehicles=1, days=5)
+    assert (tmp_path / "fleet" / MANIFEST).is_file()
 
 
 def test_what_is_interrupted_leaves_nothing_behind(tmp_path):
