@@ -174,7 +174,7 @@ def _check_folder(folder: Path) -> None:
         generator = ""
     is_ours = str(generator).startswith(GENERATOR.partition("/")[0])
     if not is_ours or not _names(folder) <= {MANIFEST, *_SCHEMAS}:
-        message = f"{folder} exists and holds no simulated history, or more than that: name an empty or a new folder"
+        message = f"{folder} holds no simulated history, or more than that: name an empty or a new folder"
         raise ForeignFolderError(message)
 
 
