@@ -178,10 +178,19 @@ class DeviceSession:
             return LoginRefused()
         return self._violation("the answer to a login is 00 or 01")
 
-    def _acknowledgement(self) -> Acknowledged | None:
+    def _acknowledgement(self) -> SessionEvent | None:
         if len(self._buffer) < ACKNOWLEDGEMENT_LENGTH:
             return None
         (count,) = _U32.unpack_from(self._buffer.head)
+        if not count and self._sent and len(self._buffer) > ACKNOWLEDGEMENT_LENGTH:
+            # A command may cross our packet on the way, and its preamble reads like a count of 0; a server
+            # that means 0 sends nothing behind it.
+            outcome = delimit_frame(self._buffer.head, MAX_DATA_LENGTH)
+            if isinstance(outcome, NeedMore):
+                return None
+            if isinstance(outcome, Frame) and outcome.codec in COMMAND_CODECS:
+                self._buffer.consume(len(outcome.wire))
+                return CommandRequested(outcome.wire)
         self._buffer.consume(ACKNOWLEDGEMENT_LENGTH)
         self._step(_Step.ACKNOWLEDGED)
         return Acknowledged(count, self._sent)

@@ -80,6 +80,22 @@ def test_commands_come_between_packets_in_any_split():
     assert session.feed(b"\x00\x00\x00\x01" + frame) == [Acknowledged(1, 1), CommandRequested(frame)]
 
 
+def test_a_command_that_crosses_a_packet_is_not_taken_for_its_acknowledgement():
+    frame = encode_command_frame("getver")
+    session = logged_in()
+    session.send(GOOD, 1)
+    assert session.feed(frame[:5]) == []
+    assert session.feed(frame[5:]) == [CommandRequested(frame)]
+    assert session.state is SessionState.AWAITING_ACKNOWLEDGEMENT
+    assert session.feed(frame + b"\x00\x00\x00\x01") == [CommandRequested(frame), Acknowledged(1, 1)]
+
+
+def test_a_packet_without_records_is_acknowledged_with_zero():
+    session = logged_in()
+    session.send(GOOD, 0)
+    assert session.feed(bytes(4)) == [Acknowledged(0, 0)]
+
+
 @pytest.mark.parametrize("stray", [b"\x00\x00\x00\x00\x00\x00\x00\x01", b"\x01", GOOD, wire.tcp(GOOD, crc=0)])
 def test_anything_else_between_packets_is_a_violation(stray):
     (event,) = logged_in().feed(stray)
