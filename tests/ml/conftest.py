@@ -9,7 +9,7 @@ from ml.hazard import HazardSettings
 from ml.training import Candidate, train
 from tests.ml.fleet import Fleet, make_fleet
 
-QUICK = HazardSettings(max_iter=80, learning_rate=0.12)
+QUICK = HazardSettings(max_iter=50, learning_rate=0.2)
 
 
 @pytest.fixture(scope="session")
