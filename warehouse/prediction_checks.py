@@ -12,7 +12,10 @@ from warehouse.checks import CheckResult, Number
 from warehouse.predictions import HEALTH_SCORES, PREDICTIONS
 
 KNOWN_WITHIN_DAYS: Final = 28
-"""A vehicle of which anything became known in this time must be scored; others may be."""
+"""A vehicle of which anything became known in so many days before the scored one must be scored.
+
+Not on the scored day itself: that is scored soon after midnight, and who drives first at noon waits a day.
+"""
 MAX_DAYS_BEHIND: Final = 2
 """Scoring runs daily: features that are further ahead mean that it has stopped."""
 POINTS_TOLERANCE: Final = 0.01
@@ -30,7 +33,7 @@ _COVER: Final = f"""
 select
     (select max(as_of) from {ANALYTICS_DATABASE}.ftr_component_days where as_of <= {{today:Date}}),
     (select groupUniqArray(vin) from {ANALYTICS_DATABASE}.component_day_signals
-     where toDate(known_at) > {{newest:Date}} - {KNOWN_WITHIN_DAYS} and toDate(known_at) <= {{newest:Date}}
+     where toDate(known_at) >= {{newest:Date}} - {KNOWN_WITHIN_DAYS} and toDate(known_at) < {{newest:Date}}
        and vin not in (
            select vin from {ANALYTICS_DATABASE}.{PREDICTIONS} where as_of = {{newest:Date}}
        ))
@@ -85,8 +88,8 @@ def judge_cover(
     if missing:
         return CheckResult(
             False,
-            f"{len(missing)} vehicles with data of the last {KNOWN_WITHIN_DAYS} days have no prediction of "
-            f"{newest}; score again with scoring_job",
+            f"{len(missing)} vehicles known from the {KNOWN_WITHIN_DAYS} days before {newest} have no "
+            "prediction of that day; score again with scoring_job",
             numbers,
         )
     if behind > MAX_DAYS_BEHIND:
