@@ -6,6 +6,7 @@ standard error and the error's exit code; anything else is a bug and keeps its t
 """
 
 import sys
+from functools import cache
 from importlib import import_module
 
 import typer
@@ -26,8 +27,9 @@ app = typer.Typer(
 )
 
 
+@cache
 def build() -> typer.Typer:
-    """The app with the commands of every group."""
+    """The app with the commands of every group, each added once however often it is asked for."""
     for group in GROUPS:
         import_module(f"cli.{group}").register(app)
     return app

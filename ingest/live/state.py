@@ -16,7 +16,6 @@ Records from before 2000, or more than five minutes ahead of their arrival, neve
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -63,8 +62,7 @@ class Seen(NamedTuple):
     measured: Measurement
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What one record measured, with what is needed to tell it."""
 
     time_ms: int

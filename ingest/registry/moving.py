@@ -59,7 +59,8 @@ _RESTAMP: Final = f"""
             odometer = placed.metres / {METRES_PER_MILE},
             odometer_source = case when placed.metres is not null then placed.odometer_source end
         from placed
-        where t.device_id = %(imei)s and t.time = placed.time and t.event_id = placed.event_id
+        where t.device_id = %(imei)s and t.time >= %(since)s and t.time = placed.time
+            and t.event_id = placed.event_id
             and t.content_hash = placed.content_hash
         returning (t.time at time zone 'UTC')::date as day
     )
