@@ -33,8 +33,10 @@ def test_a_good_candidate_passes_with_sentences_that_hold_the_numbers(evaluation
         ("log_loss_vs_km", Figure(-0.01, -0.03, 0.001)),
         ("log_loss_vs_rule", Figure(-0.01, -0.03, 0.0)),
         ("average_precision_vs_rule", Figure(1.49, 1.3, 1.7)),
-        ("oe_ratio", Figure(1.3, 1.2, 1.4)),
-        ("oe_ratio", Figure(0.7, 0.6, 0.8)),
+        ("oe_ratio", Figure(1.2, 1.11, 1.3)),
+        ("oe_ratio", Figure(0.85, 0.8, 0.89)),
+        ("oe_ratio", Figure(0.79, 0.5, 1.1)),
+        ("oe_ratio", Figure(1.26, 1.0, 1.5)),
         ("oe_ratio", Figure(float("nan"), float("nan"), float("nan"))),
         ("log_loss_vs_km", Figure(-0.1, float("nan"), float("nan"))),
     ],
@@ -49,3 +51,12 @@ def test_too_few_failures_refuse_with_advice(evaluation: Evaluation) -> None:
     refused = [verdict for verdict in verdicts if not verdict.passed]
     assert [verdict.name for verdict in refused] == ["enough_failures"]
     assert "load a longer history" in refused[0].sentence
+
+
+@pytest.mark.parametrize("figure", [Figure(0.86, 0.74, 0.98), Figure(1.15, 1.0, 1.31)])
+def test_an_oe_that_few_failures_cannot_place_is_accepted_and_said(
+    evaluation: Evaluation, figure: Figure
+) -> None:
+    verdicts = judge(make_evaluation(evaluation, oe_ratio=figure))
+    assert is_passed(verdicts)
+    assert "150 failures cannot tell it from inside" in verdicts[-1].sentence
