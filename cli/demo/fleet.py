@@ -4,7 +4,7 @@ Every part looks first whether its work is done already, so a second run is quic
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -72,7 +72,7 @@ def loaded_days(warm: Client) -> LoadedDays:
     signals = warm.query(
         "select minOrNull(date), uniqExact(vin) from analytics.loaded_component_day_signals"
     ).result_rows[0]
-    built: tuple[Any, ...] = (None, None, 0)
+    built: Sequence[Any] = (None, None, 0)
     if warm.query("exists table analytics.ftr_component_days").result_rows[0][0]:
         built = warm.query(
             "select minOrNull(as_of), maxOrNull(as_of), uniqExact(vin) from analytics.ftr_component_days"
