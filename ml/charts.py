@@ -47,7 +47,7 @@ def _reliability(axes: Axes, table: pd.DataFrame, words: str) -> None:
     errors = np.clip(np.vstack([observed - low, high - observed]), 0, None)
     axes.errorbar(
         stated, observed, yerr=errors, fmt="o", color=BLUE, ecolor=BLUE, elinewidth=1.3, capsize=3,
-        markersize=6, label="tenth of the rows, 95 % interval",
+        markersize=6, label="seen, 95 % interval",
     )  # fmt: skip
     axes.set(xlabel=f"stated {words} (%)", ylabel="came true (%)", xlim=(bottom, top), ylim=(bottom, top))
     _percent(axes, both=True)

@@ -4,6 +4,7 @@ A group's contribution is the logit of the 90 day risk minus the logit with the 
 fleet's median of the month. For a raised risk only contributions that raise it are given (`models.md` 1.12).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -14,14 +15,16 @@ import pandas as pd
 
 from ml.calibration import logit
 from ml.claims import RiskLevel
-from ml.days import NO_DAY, FloatArray, epoch_days, from_epoch_day
+from ml.days import NO_DAY, DayArray, FloatArray, epoch_days, from_epoch_day
 from ml.features import FEATURES, Feature, Group
 from ml.reference import FleetReference
 
+LOWEST_CRANK: Final = "crank_min_v_28d"
+"""The one feature that is a single measurement, with a day and a temperature of its own."""
 MAX_ITEMS: Final = 3
 MIN_CONTRIBUTION: Final = 0.05
 """In logits; what moves the odds by less than 5 % is no reason."""
-SYMBOLS: Final = {"mOhm": "mΩ", "Cel": "°C", "1": "", "1/d": "a day", "d": "d", "a": "years"}
+SYMBOLS: Final = {"mOhm": "mΩ", "Cel": "°C"}
 GROUP_ORDER: Final = tuple(group for group in Group if group is not Group.SEASON)
 """Season is no evidence: the reference is the month's own."""
 
@@ -77,8 +80,12 @@ def explain(
     """
     contributions = contributions_of(frame, risk_of, reference)
     quoted: dict[Group, _Quoted] = {group: _quotable(frame, reference, group) for group in GROUP_ORDER}
+    crank = _LowestCrank(
+        epoch_days(frame["crank_min_v_28d_date"]),
+        pd.to_numeric(frame["ambient_at_crank_min_c"]).to_numpy(dtype=np.float64, na_value=np.nan),
+    )
     return [
-        _items(position, frame, contributions[position], quoted, level)
+        _items(position, crank, contributions[position], quoted, level)
         for position, level in enumerate(levels)
     ]
 
@@ -106,6 +113,14 @@ class _Quoted:
     quantiles: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class _LowestCrank:
+    """When each row's lowest crank voltage was measured, and how cold it was."""
+
+    day: DayArray
+    ambient_c: FloatArray
+
+
 def _quotable(frame: pd.DataFrame, reference: FleetReference, group: Group) -> _Quoted:
     features = tuple(feature for feature in FEATURES if feature.group is group and feature.words)
     return _Quoted(
@@ -117,7 +132,7 @@ def _quotable(frame: pd.DataFrame, reference: FleetReference, group: Group) -> _
 
 def _items(
     position: int,
-    frame: pd.DataFrame,
+    crank: _LowestCrank,
     contributions: FloatArray,
     quoted: dict[Group, _Quoted],
     level: RiskLevel,
@@ -128,13 +143,13 @@ def _items(
     for index in np.argsort(-strength, kind="stable"):
         if strength[index] < MIN_CONTRIBUTION or len(items) == MAX_ITEMS:
             break
-        item = _item(position, frame, float(contributions[index]), quoted[GROUP_ORDER[index]])
+        item = _item(position, crank, float(contributions[index]), quoted[GROUP_ORDER[index]])
         if item:
             items.append(item)
     return tuple(items)
 
 
-def _item(position: int, frame: pd.DataFrame, contribution: float, quoted: _Quoted) -> Evidence | None:
+def _item(position: int, crank: _LowestCrank, contribution: float, quoted: _Quoted) -> Evidence | None:
     """The group's feature that stands furthest out in the direction of the contribution; None if unknown."""
     quantiles = quoted.quantiles[position]
     sign = 1.0 if contribution > 0 else -1.0
@@ -146,9 +161,11 @@ def _item(position: int, frame: pd.DataFrame, contribution: float, quoted: _Quot
     chosen = int(np.nanargmax(extremes))
     feature, value = quoted.features[chosen], float(quoted.values[position, chosen])
     quantile = float(quantiles[chosen])
-    day = _measured_on(frame, position, feature)
+    is_crank = feature.name == LOWEST_CRANK and crank.day[position] != NO_DAY
+    day = from_epoch_day(crank.day[position]) if is_crank else None
+    ambient_c = float(crank.ambient_c[position]) if is_crank else math.nan
     return Evidence(
-        text=_sentence(frame, position, feature, value, quantile, day),
+        text=_sentence(feature, value, quantile, day, ambient_c),
         feature=feature.name,
         value=value,
         unit=feature.unit,
@@ -158,22 +175,16 @@ def _item(position: int, frame: pd.DataFrame, contribution: float, quoted: _Quot
     )
 
 
-def _measured_on(frame: pd.DataFrame, position: int, feature: Feature) -> date | None:
-    if feature.name != "crank_min_v_28d":
-        return None
-    day = int(epoch_days(frame["crank_min_v_28d_date"].iloc[[position]])[0])
-    return None if day == NO_DAY else from_epoch_day(day)
-
-
-def _sentence(
-    frame: pd.DataFrame, position: int, feature: Feature, value: float, quantile: float, day: date | None
-) -> str:
+def _sentence(feature: Feature, value: float, quantile: float, day: date | None, ambient_c: float) -> str:
     sign = "+" if feature.group is Group.TREND else ""
-    parts = [f"{feature.words} {value:{sign}.{feature.decimals}f} {SYMBOLS.get(feature.unit, feature.unit)}"]
+    number = f"{value:{sign}.{feature.decimals}f}"
+    if "{}" in feature.words:
+        parts = [feature.words.format(number)]
+    else:
+        parts = [f"{feature.words} {number} {SYMBOLS.get(feature.unit, feature.unit)}"]
     if day:
         parts.append(f"on {day.isoformat()}")
-        ambient = pd.to_numeric(frame["ambient_at_crank_min_c"].iloc[position])
-        if ambient is not None and not np.isnan(ambient):
-            parts.append(f"at {ambient:.0f} °C")
+        if not math.isnan(ambient_c):
+            parts.append(f"at {ambient_c:.0f} °C")
     percentile = min(max(round(quantile * 100), 1), 99)
-    return f"{' '.join(part.strip() for part in parts)}, fleet P{percentile}"
+    return f"{' '.join(parts)}, fleet P{percentile}"

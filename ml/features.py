@@ -44,7 +44,8 @@ class Feature:
         name: the column.
         group: the evidence group.
         unit: UCUM-like unit, '1' for a share or a plain number.
-        words: how evidence names it; empty when evidence never quotes this one.
+        words: how evidence names it, with `{}` where the number stands if not at the end, before its unit;
+            empty when evidence never quotes this one.
         decimals: digits shown in evidence.
         direction: +1 when physics says that more of it never makes a failure less likely, -1 for the
             opposite, 0 when nothing is certain; used as a monotonic constraint of the hazard.
@@ -84,24 +85,28 @@ FEATURES: Final[tuple[Feature, ...]] = (
     _F("charge_v_28d", Group.CHARGE, "V", "mean charging voltage", 2),
     _F("charge_min_v_28d", Group.CHARGE, "V", "lowest charging voltage of a trip", 2),
     _F("charge_sd_v_28d", Group.CHARGE, "V", "spread of the charging voltage", 2),
-    _F("starts_per_day_28d", Group.USAGE, "1/d", "engine starts a day", 1),
-    _F("short_trip_share_28d", Group.USAGE, "1", "share of trips under 10 minutes", 2),
-    _F("distance_km_28d", Group.USAGE, "km", "distance in 28 days", 0),
-    _F("engine_on_h_28d", Group.USAGE, "h", "engine hours in 28 days", 0),
+    _F("starts_per_day_28d", Group.USAGE, "1/d", "{} engine starts a day", 1),
+    _F("short_trip_share_28d", Group.USAGE, "1", "share of trips under 10 minutes {}", 2),
+    _F("distance_km_28d", Group.USAGE, "km", "{} km driven in 28 days", 0),
+    _F("engine_on_h_28d", Group.USAGE, "h", "{} engine hours in 28 days", 0),
     _F("ambient_c_7d", Group.WEATHER, "Cel"),
     _F("ambient_c_28d", Group.WEATHER, "Cel", "mean outside temperature over 28 days", 0),
     _F("ambient_min_c_28d", Group.WEATHER, "Cel", "lowest outside temperature in 28 days", 0),
     _F("ambient_c_90d", Group.WEATHER, "Cel"),
     _F("valid_days_7d", Group.DATA, "d"),
-    _F("valid_days_28d", Group.DATA, "d", "days with an engine start in the last 28", 0),
+    _F("valid_days_28d", Group.DATA, "d", "engine starts seen on {} of the last 28 days", 0),
     _F("valid_days_90d", Group.DATA, "d"),
-    _F("days_since_valid", Group.DATA, "d", "days since the last engine start seen", 0),
+    _F("days_since_valid", Group.DATA, "d", "{} days since the last engine start seen", 0),
     _F(
-        "dtc_battery_days_28d", Group.TROUBLE_CODES, "d", "days with a battery trouble code in the last 28", 0
+        "dtc_battery_days_28d",
+        Group.TROUBLE_CODES,
+        "d",
+        "a battery trouble code on {} of the last 28 days",
+        0,
     ),
-    _F("dtc_days_28d", Group.TROUBLE_CODES, "d", "days with a trouble code in the last 28", 0),
-    _F("battery_age_days", Group.AGE, "d", "days since the last known battery replacement", 0),
-    _F("vehicle_age_years", Group.AGE, "a", "vehicle age", 1),
+    _F("dtc_days_28d", Group.TROUBLE_CODES, "d", "a trouble code on {} of the last 28 days", 0),
+    _F("battery_age_days", Group.AGE, "d", "{} days since the last known battery replacement", 0),
+    _F("vehicle_age_years", Group.AGE, "a", "vehicle {} years old", 1),
     _F("season_sin", Group.SEASON, "1"),
     _F("season_cos", Group.SEASON, "1"),
 )

@@ -9,7 +9,7 @@ from ml.calibration import Calibration
 from ml.days import FloatArray
 from ml.hazard import HazardModel
 from ml.reference import FleetReference
-from ml.survival import LONG_DAYS, risk_at
+from ml.survival import LONG_DAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +38,5 @@ class FittedModel:
 
     def long_risk(self, frame: pd.DataFrame) -> FloatArray:
         """P(T <= 90 d) of each row."""
-        return risk_at(self.survival(frame), LONG_DAYS)
+        curves = self.calibration.curves(self.hazard.survival(frame, until=LONG_DAYS))
+        return 1.0 - curves[:, -1]

@@ -106,9 +106,15 @@ class HazardModel:
         self.offsets_ = _offsets(fitted, periods, len(self.edges) - 1)
         return self
 
-    def survival(self, frame: pd.DataFrame) -> FloatArray:
-        """S at every edge for each row, shape (n, len(edges)); never increasing."""
-        rows, intervals = len(frame), len(self.edges) - 1
+    def survival(self, frame: pd.DataFrame, *, until: int | None = None) -> FloatArray:
+        """S at every edge for each row, shape (n, edges); never increasing.
+
+        Args:
+            frame: the features, and `as_of` if the model is seasonal.
+            until: the last edge that is wanted; all by default.
+        """
+        rows = len(frame)
+        intervals = len(self.edges) - 1 if until is None else self.edges.index(until)
         if rows == 0:
             return np.ones((0, intervals + 1))
         landmark = np.tile(np.arange(rows), intervals)
@@ -116,7 +122,7 @@ class HazardModel:
         covariates = self._covariates(frame, landmark, interval)
         with one_thread():
             logits = np.asarray(self.classifier_.decision_function(covariates), dtype=np.float64)
-        return from_hazards(_expit(logits.reshape(intervals, rows).T + self.offsets_))
+        return from_hazards(_expit(logits.reshape(intervals, rows).T + self.offsets_[:intervals]))
 
     @property
     def covariate_names(self) -> tuple[str, ...]:

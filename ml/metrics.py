@@ -114,6 +114,17 @@ def quantile_bins(values: FloatArray, bins: int) -> npt.NDArray[np.int64]:
     return ranks * bins // max(len(values), 1)
 
 
+def variance_bins(risk: FloatArray, bins: int) -> npt.NDArray[np.int64]:
+    """The bin of each risk, 0 to bins - 1, by rank; each holds the same share of the sum of p (1 - p)."""
+    order = np.argsort(risk, kind="stable")
+    variance = np.cumsum((risk * (1 - risk))[order])
+    if len(risk) == 0 or variance[-1] <= 0:
+        return np.zeros(len(risk), dtype=np.int64)
+    bin_of = np.empty(len(risk), dtype=np.int64)
+    bin_of[order] = np.minimum((variance / variance[-1] * bins).astype(np.int64), bins - 1)
+    return bin_of
+
+
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(denominator == 0, np.nan, numerator / denominator), dtype=np.float64)

@@ -7,11 +7,12 @@ from ml.bootstrap import ClusterBootstrap, summarize
 from ml.claims import claims_held, confidences
 from ml.days import FloatArray, epoch_days
 from ml.figures import HorizonRows
-from ml.metrics import observed_over_expected, quantile_bins
+from ml.metrics import observed_over_expected, quantile_bins, variance_bins
 from ml.person_period import BoolArray, Labels
 from ml.survival import EDGES, kaplan_meier
 
 BINS = 10
+RELIABILITY_BINS = 8
 LIFT_SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 SURVIVAL_DAYS = tuple(range(0, EDGES[-1] + 1, 5))
 MIN_SLICE_FAILURES = 5
@@ -21,7 +22,11 @@ MIN_SLICE_FAILURES = 5
 def reliability_table(
     bootstrap: ClusterBootstrap, short: HorizonRows, long: HorizonRows, labels: Labels
 ) -> pd.DataFrame:
-    """Predicted and observed shares by bins of equal size, of both risks and of the stated confidence."""
+    """Stated and observed shares in bins, of both risks and of the stated confidence.
+
+    Each bin holds the same share of the variance p (1 - p) and so says about equally much: tenths of the
+    rows would show nine points near zero and nothing of the risks that matter.
+    """
     held, known = claims_held(short.risk, long.risk, labels)
     claims = {
         "risk_30": (short.risk, short.failed, short.is_known),
@@ -36,9 +41,9 @@ def _reliability(
     bootstrap: ClusterBootstrap, claim: str, stated: FloatArray, held: BoolArray, known: BoolArray
 ) -> pd.DataFrame:
     drawn, stated, held = bootstrap.only(known), stated[known], held[known]
-    bin_of = quantile_bins(stated, BINS)
+    bin_of = variance_bins(stated, RELIABILITY_BINS)
     rows = []
-    for index in range(BINS):
+    for index in range(RELIABILITY_BINS):
         inside = bin_of == index
         if not inside.any():
             continue

@@ -5,11 +5,8 @@ import pytest
 from ml.dataset import TrainingSet, build_training_set
 from ml.evaluation import Evaluation, evaluate
 from ml.fitted import FittedModel
-from ml.hazard import HazardSettings
 from ml.training import Candidate, train
-from tests.ml.fleet import Fleet, make_fleet
-
-QUICK = HazardSettings(max_iter=50, learning_rate=0.2)
+from tests.ml.fleet import QUICK, Fleet, make_fleet
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,7 @@ from ml.gate import is_passed, judge
 from ml.metrics import observed_over_expected
 from ml.oracle import Oracle
 from ml.survival import EDGES
-from tests.ml.conftest import QUICK
-from tests.ml.fleet import Fleet, make_fleet, make_rows
+from tests.ml.fleet import QUICK, Fleet, make_fleet, make_rows
 
 PROMISED = (
     "log_loss_vs_km", "log_loss_vs_rule", "information_fraction_30", "information_fraction_90",

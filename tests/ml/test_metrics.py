@@ -83,3 +83,11 @@ def test_a_figure_without_failures_is_not_defined_rather_than_wrong() -> None:
     assert np.isnan(figure.point)
     assert np.isnan(figure.low)
     assert np.isnan(metrics.roc_area(RISK, nobody))
+
+
+def test_bins_of_equal_variance_resolve_the_high_risks() -> None:
+    bin_of = metrics.variance_bins(RISK, 8)
+    variance = np.bincount(bin_of, weights=RISK * (1 - RISK), minlength=8)
+    assert variance == pytest.approx(variance.mean(), rel=0.1)
+    assert RISK[bin_of == 0].max() <= RISK[bin_of == 7].min()
+    assert metrics.variance_bins(np.zeros(5), 8).tolist() == [0] * 5
