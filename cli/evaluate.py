@@ -22,6 +22,15 @@ OTHER_ORACLE = (
     "the folder named with --oracle is not one that was loaded: if its cars are others under the same VINs, "
     "the figures beside the oracle's mean nothing"
 )
+HEADLINES = (
+    "log_loss_vs_km",
+    "log_loss_vs_rule",
+    "average_precision_vs_rule",
+    "oe_ratio",
+    "information_fraction_30",
+    "information_fraction_90",
+)
+"""What is shown first; the names stand in the project's targets."""
 _OF_THE_ORACLE = ("oracle_", "true_")
 """Figures that only the simulator's truth yields: the oracle's own, and the model's against true failures."""
 
@@ -74,7 +83,7 @@ def evaluate(
     document["notes"] = [f"learnt from {history.choice.reason}"]
     if truth is None:
         document["notes"].append(NO_ORACLE)
-    elif oracle is not None and oracle.resolve() not in map(Path.resolve, learning.loaded_folders(settings)):
+    elif oracle is not None and not learning.is_loaded(settings, oracle):
         document["notes"].append(OTHER_ORACLE)
     if as_json:
         print(json.dumps(document, allow_nan=False))
@@ -95,7 +104,7 @@ def build_document(
     return {
         "component": evaluation.component,
         "figures": {name: _number(figure.point) for name, figure in own.items()},
-        "intervals": {name: _interval(figure) for name, figure in own.items()},
+        "intervals": {name: _interval(figure) for name, figure in evaluation.figures.items()},
         "oracle": {name: _number(figure.point) for name, figure in of_oracle.items()},
         "counts": {
             "landmarks": training_set.landmark_count,
@@ -149,28 +158,28 @@ def _show(document: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    counts = document["counts"]
-    table = Table(
-        title=f"{document['component']}: {counts['judged_failures']:,} failures of "
-        f"{counts['judged_vehicles']:,} held-out vehicles, judged from {document['judged_from']}"
+    counts, figures, truth = document["counts"], document["figures"], document["oracle"]
+    others = [name for name in figures if name not in HEADLINES]
+    table = Table("figure")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for names in (HEADLINES, others, list(truth)):
+        for name in names:
+            interval = document["intervals"].get(name)
+            shown = "" if interval is None else f"{_shown(interval[0])} … {_shown(interval[1])}"
+            table.add_row(name, _shown(figures.get(name, truth.get(name))), shown)
+        table.add_section()
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{document['component']}: {counts['judged_failures']:,} failures of {counts['judged_vehicles']:,} "
+        f"held-out vehicles, judged from {document['judged_from']}"
     )
-    for heading, justify in (("figure", "left"), ("value", "right"), ("95 % interval", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    for name, value in document["figures"].items():
-        interval = document["intervals"][name]
-        shown = "" if interval is None else f"{_shown(interval[0])} … {_shown(interval[1])}"
-        table.add_row(name, _shown(value), shown)
-    for name, value in document["oracle"].items():
-        table.add_row(name, _shown(value), "")
-    console = Console()
     console.print(table)
     for verdict in document["gate"]:
-        console.print(
-            f"{'passed' if verdict['passed'] else 'FAILED'}: {verdict['sentence']}", highlight=False
-        )
+        console.print(f"{'passed' if verdict['passed'] else 'FAILED'}: {verdict['sentence']}", markup=False)
     for note in document["notes"]:
-        console.print(f"note: {note}", highlight=False)
-    console.print(f"model that scores now: {document['model_id'] or 'none'}", highlight=False)
+        console.print(f"note: {note}", markup=False)
+    console.print(f"model that scores now: {document['model_id'] or 'none'}", markup=False)
 
 
 def _shown(value: float | None) -> str:

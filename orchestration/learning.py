@@ -171,11 +171,24 @@ def loaded_folders(settings: Settings) -> list[Path]:
     Raises:
         UnavailableError: TimescaleDB does not answer.
     """
+    return [folder for load_id, folder in _loads(settings) if holds_load(folder, load_id)]
+
+
+def is_loaded(settings: Settings, folder: Path) -> bool:
+    """Whether the files of a folder were loaded, from there or from a copy.
+
+    Raises:
+        UnavailableError: TimescaleDB does not answer.
+    """
+    return any(holds_load(folder, load_id) for load_id, _ in _loads(settings))
+
+
+def _loads(settings: Settings) -> list[tuple[str, Path]]:
     with clients.timescale(settings) as connection:
         rows = connection.execute(
             "select load_id, folder from backfills where status = 'complete' order by completed_at desc"
         ).fetchall()
-    return [Path(folder) for load_id, folder in rows if holds_load(Path(folder), load_id)]
+    return [(load_id, Path(folder)) for load_id, folder in rows]
 
 
 def holds_load(folder: Path, load_id: str) -> bool:

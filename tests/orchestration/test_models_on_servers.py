@@ -18,7 +18,7 @@ from orchestration.definitions import defs
 from orchestration.errors import RunFailedError
 from orchestration.home import environment_of, home_of
 from orchestration.launch import run_job
-from orchestration.learning import loaded_folders, oracle_folders, read_history
+from orchestration.learning import is_loaded, loaded_folders, oracle_folders, read_history
 from orchestration.scoring import score_fleet
 from orchestration.training import registry_folder
 from simulation.fleet.history import write_history
@@ -158,11 +158,13 @@ def test_every_known_vehicle_is_scored_also_one_without_features(history: Settin
 
 def test_the_truth_counts_while_the_folder_holds_what_was_loaded(history: Settings, folder: Path):
     assert folder in oracle_folders(history)
+    assert is_loaded(history, folder)
     records = folder / "service_records.parquet"
     kept = records.read_bytes()
     records.write_bytes(kept + b" ")
     try:
         assert folder not in loaded_folders(history)
+        assert not is_loaded(history, folder)
     finally:
         records.write_bytes(kept)
 
