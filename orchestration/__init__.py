@@ -1,16 +1,22 @@
-"""Orchestration: Dagster definitions, thin decorators over `warehouse` and dbt.
+"""Orchestration: Dagster definitions, thin decorators over `warehouse`, `ml` and dbt.
 
 definitions    the code location: what Dagster loads
 partitions     daily UTC partitions; a run's days
 loads          analytics/telemetry, and the sources it starts from
 dbt_*          both dbt targets as assets: manifests, keys, runs
+history        folders of history, and the registry's tables as ClickHouse has them
+learning       what a model learns from, as the warehouse has it
+training*      models/…: training set, candidate, evaluation, champion; what they hand on lies in files
+candidates     the present candidate with its evaluation
+gate           the gate's conditions as blocking checks
+scoring*       analytics/maintenance_predictions and health_scores
 publishing     published/scores
 retention      public/telemetry_retention
 checks         warehouse.checks as asset checks
 jobs           jobs, schedules and the sensor of late days
 faults         which errors are worth another try
 home, storage  the instance: its folder, its settings, its event log in PostgreSQL
-launch, serve  one ranged run in a process; code server, web server and daemon in the foreground
+launch, serve  one run in a process; code server, web server and daemon in the foreground
 
 `from __future__ import annotations` breaks Dagster's reading of signatures and is not used here.
 """

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from orchestration import candidates, learning, training_store
 from orchestration.candidates import StoredCandidate
+from orchestration.errors import RefusedCandidateError
 from orchestration.training_store import StoredSet
-from telematics.errors import ConflictError
 from telematics.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ SEED: Final = 4
 
 _REGISTRY: Final = "registry"
 _TRAINING_SETS: Final = "training_sets"
-
-
-class RefusedCandidateError(ConflictError):
-    """The candidate did not pass the gate; the champion stays what it is."""
 
 
 def registry_folder(settings: Settings) -> Path:

@@ -9,8 +9,8 @@ from ml.dataset import build_training_set
 from ml.errors import TamperedModelError
 from ml.registry import Registry
 from orchestration.candidates import StoredCandidate, load_candidate, save_candidate
+from orchestration.errors import RefusedCandidateError
 from orchestration.training import (
-    RefusedCandidateError,
     promote_candidate,
     registry_folder,
     train_candidate,
