@@ -18,8 +18,8 @@ from telematics.settings import Settings
 
 COMPONENT: Final = "battery"
 SEED: Final = 102
-"""Of three fleets of this size the one whose held-out O/E lies well inside the gate (`docs/models.md` has all):
-a thousand cars' failures scatter by more than the gate's range, and a demo has to come through on any date."""
+"""Of three fleets of this size the one whose held-out O/E lies well inside the gate (`docs/models.md` has
+all): the failures of a thousand cars scatter by more than that range, and the demo runs on any date."""
 VEHICLES: Final = 1_000
 DAYS: Final = 730
 LIVE_VEHICLES: Final = 20
