@@ -16,6 +16,7 @@ from cli.demo.stages import DayRange, days_to_build, stages, wait_for_sink
 from cli.demo.steps import Steps, say
 from migrations import apply
 from ml.registry import POINTER
+from orchestration.training import registry_folder
 from serving.scopes import Scope
 from stack import control
 from telematics.clock import utc_today
@@ -161,7 +162,7 @@ def _features(days: DayRange | None) -> None:
 
 
 def _train(settings: Settings) -> None:
-    if (settings.models / fleet.COMPONENT / POINTER).is_file():
+    if (registry_folder(settings) / fleet.COMPONENT / POINTER).is_file():
         say("a champion is promoted already")
     else:
         _launch("training_job")

@@ -40,7 +40,7 @@ RAW_TABLES = (
 """What dbt reads and does not build."""
 COLUMNS = (
     "time", "device_id", "vin", "origin", "speed_mph", "lat", "lng", "event_id", "raw_data", "is_valid",
-    "odometer_can_m", "odometer_source", "harsh_kind", "dtc_codes", "dtc_known",
+    "odometer_can_m", "odometer_source", "harsh_kind", "dtc_codes", "dtc_known", "ignition", "battery_v",
     "received_at", "content_hash", "stream_position",
 )  # fmt: skip
 
@@ -105,22 +105,27 @@ def record(vin: str, moment: datetime, number: int, **overrides: object) -> Row:
         "time": moment, "device_id": f"35{number % 10:013d}", "vin": vin, "origin": "live", "speed_mph": 36.0,
         "lat": 42.2, "lng": -83.7 + number * 1e-5, "event_id": 0, "raw_data": "", "is_valid": True,
         "odometer_can_m": 1_000_000 + number * 161, "odometer_source": "can", "harsh_kind": None,
-        "dtc_codes": [], "dtc_known": True, "received_at": moment, "content_hash": number,
+        "dtc_codes": [], "dtc_known": True, "ignition": True, "battery_v": 14.1, "received_at": moment, "content_hash": number,
         "stream_position": number, **overrides,
     }  # fmt: skip
     return tuple(values[name] for name in COLUMNS)
 
 
 def drive(vin: str, device: str, started: datetime, minutes: int, number: int) -> list[Row]:
-    """A trip with a record every ten seconds, which the device opens and closes (AVL 250)."""
+    """A trip with a record every ten seconds, which the device opens and closes (AVL 250).
+
+    The ignition goes off with the last record, so the next drive is a start from 12.5 V.
+    """
     count = minutes * 6 + 1
     rows = []
     for index in range(count):
         mark = {0: '{"250": 1}', count - 1: '{"250": 0}'}.get(index)
+        is_on = index < count - 1
         rows.append(
             record(
                 vin, started + timedelta(seconds=10 * index), number + index, device_id=device,
-                event_id=250 if mark else 0, raw_data=mark or "",
+                event_id=250 if mark else 0, raw_data=mark or "", ignition=is_on,
+                battery_v=14.1 if index and is_on else 12.5,
             )
         )  # fmt: skip
     return rows

@@ -87,6 +87,7 @@ def test_a_late_record_changes_its_own_day_only(sandbox: Sandbox):
 
 
 def test_a_run_killed_in_the_middle_leaves_yesterdays_marts_readable(sandbox: Sandbox):
+    sandbox.build(FIRST, UNTIL)  # later days remember the late record of the test before
     before = sandbox.content()
     command, environment = sandbox.command(
         "run", "--event-time-start", str(FIRST), "--event-time-end", str(UNTIL)
