@@ -105,8 +105,8 @@ def record(vin: str, moment: datetime, number: int, **overrides: object) -> Row:
         "time": moment, "device_id": f"35{number % 10:013d}", "vin": vin, "origin": "live", "speed_mph": 36.0,
         "lat": 42.2, "lng": -83.7 + number * 1e-5, "event_id": 0, "raw_data": "", "is_valid": True,
         "odometer_can_m": 1_000_000 + number * 161, "odometer_source": "can", "harsh_kind": None,
-        "dtc_codes": [], "dtc_known": True, "ignition": True, "battery_v": 14.1, "received_at": moment, "content_hash": number,
-        "stream_position": number, **overrides,
+        "dtc_codes": [], "dtc_known": True, "ignition": True, "battery_v": 14.1,
+        "received_at": moment, "content_hash": number, "stream_position": number, **overrides,
     }  # fmt: skip
     return tuple(values[name] for name in COLUMNS)
 
