@@ -39,6 +39,8 @@ def published_scores(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResu
         metadata={
             "as_of": report.as_of.isoformat(),
             "vehicles": report.vehicle_count,
+            "predicted_vehicles": report.predicted_count,
+            "unreadable_rows": report.unreadable_count,
             "seconds": round(report.seconds, 3),
         }
     )
