@@ -1,8 +1,8 @@
 """Vehicles and service records from PostgreSQL, where they are written, to ClickHouse, where dbt joins them.
 
 Both are small and change in place, so a copy replaces its table as a whole: the rows are staged beside it,
-and one REPLACE PARTITION swaps them in. Readers see the copy before or the copy after. Service records
-of a load that is not marked as whole stay out (see `warehouse.backfill`).
+and one REPLACE PARTITION swaps them in. Readers see the copy before or the copy after. Vehicles and service
+records of a load that is not marked as whole stay out (see `warehouse.backfill`).
 """
 
 import time
@@ -24,7 +24,11 @@ from warehouse.staging import copy_into
 REFERENCE_LOCK: Final = 7_048_124
 """Advisory lock of whoever copies; backfills hold the number before it."""
 
-_VEHICLES: Final = sql.SQL("select vin, origin, make, model, model_year from vehicles")
+_VEHICLES: Final = sql.SQL(
+    "select vin, origin, make, model, model_year from vehicles as v "
+    "where load_id is null or load_id = any ({marked}::text[]) "
+    "or exists (select from device_installations as i where i.vin = v.vin)"
+)
 _SERVICE_RECORDS: Final = sql.SQL(
     "select vin, component, kind, performed_on, recorded_at at time zone 'UTC', odometer_mi, reason "
     "from service_records where load_id is null or load_id = any ({marked}::text[])"
@@ -52,7 +56,7 @@ def copy_reference(settings: Settings, *, progress: Progress = silent) -> Refere
     with clients.timescale(settings) as connection, clients.clickhouse(settings) as client:
         connection.execute("select pg_advisory_lock(%s)", [REFERENCE_LOCK])
         marked = signals.marked_loads(client)
-        vehicles = _replace(client, connection, "vehicles", _VEHICLES)
+        vehicles = _replace(client, connection, "vehicles", _VEHICLES.format(marked=sql.Literal(marked)))
         progress(f"{vehicles:,} vehicles copied")
         records = _replace(
             client, connection, "service_records", _SERVICE_RECORDS.format(marked=sql.Literal(marked))

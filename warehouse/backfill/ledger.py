@@ -57,13 +57,30 @@ def written_load(connection: Connection, load_id: str) -> Load | None:
     return None if row is None else Load(*row)
 
 
-def drop_unmarked(connection: Connection, marked: Sequence[str]) -> None:
-    """Forget loads that ClickHouse does not know as whole, with their service records and rejects."""
+def drop_interrupted(connection: Connection, marked: Sequence[str], load_id: str) -> None:
+    """Forget loads that were interrupted, and the one that runs now, if ClickHouse has no mark of them.
+
+    Their vehicles go too, unless something else has come to refer to them. Loads that were once complete
+    stay: if ClickHouse lost their marks, the list of their folders is what brings them back.
+    """
     with connection.transaction():
+        found = connection.execute(
+            "select load_id from backfills "
+            "where load_id <> all (%s) and (status <> 'complete' or load_id = %s)",
+            [list(marked), load_id],
+        ).fetchall()
+        forgotten = [each for (each,) in found]
+        connection.execute("delete from service_records where load_id = any (%s)", [forgotten])
         connection.execute(
-            "delete from service_records where load_id is not null and load_id <> all (%s)", [list(marked)]
+            """
+            delete from vehicles as v where v.load_id = any (%s)
+              and not exists (select from device_installations as i where i.vin = v.vin)
+              and not exists (select from service_records as r where r.vin = v.vin)
+              and not exists (select from grants as g where g.vin = v.vin)
+            """,
+            [forgotten],
         )
-        connection.execute("delete from backfills where load_id <> all (%s)", [list(marked)])
+        connection.execute("delete from backfills where load_id = any (%s)", [forgotten])
 
 
 def begin(connection: Connection, load_id: str, folder: Path, now: datetime) -> None:
@@ -138,14 +155,17 @@ def write(
         check_origins(registered_origins(connection), given)
         connection.execute(
             """
-            insert into vehicles (vin, origin, make, model, model_year)
-            select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[])
+            insert into vehicles (vin, origin, make, model, model_year, load_id)
+            select *, %s from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::smallint[])
             on conflict (vin) do update set
                 make = coalesce(vehicles.make, excluded.make),
                 model = coalesce(vehicles.model, excluded.model),
                 model_year = coalesce(vehicles.model_year, excluded.model_year)
             """,
-            [vehicles[name].to_pylist() for name in ("vin", "origin", "make", "model", "model_year")],
+            [
+                load_id,
+                *(vehicles[name].to_pylist() for name in ("vin", "origin", "make", "model", "model_year")),
+            ],
         )
         columns = ("vin", "component", "kind", "performed_on", "recorded_at", "odometer_mi", "reason")
         added = connection.execute(

@@ -8,8 +8,9 @@
 6. `completed`  the ledger says so too.
 
 Dying after any step leaves the load invisible before step 5 and whole after it: dbt reads marked loads only,
-and the copy of the service records (`warehouse.reference_copy`) leaves those of other loads out. Running it
-again gives the same result, because a load is named after what it holds.
+and the copies of vehicles and service records (`warehouse.reference_copy`) leave those of other loads out.
+What a folder adds to a vehicle that was registered before stands from step 4 on. Running it again gives the
+same result, because a load is named after what it holds.
 """
 
 import time
@@ -144,7 +145,7 @@ class _Loading:
         dropped = signals.drop_unmarked(self.client)
         if dropped:
             self.progress(f"dropped what {dropped} interrupted loads had left behind")
-        ledger.drop_unmarked(self.connection, signals.marked_loads(self.client))
+        ledger.drop_interrupted(self.connection, signals.marked_loads(self.client), load_id)
         ledger.begin(self.connection, load_id, self.history.path, now)
         self.after(Step.BEGUN)
         try:
@@ -153,7 +154,7 @@ class _Loading:
             # a page of a file turned out to be damaged: what came before it goes at once
             if not is_marked:
                 signals.drop_unmarked(self.client)
-                ledger.drop_unmarked(self.connection, signals.marked_loads(self.client))
+                ledger.drop_interrupted(self.connection, signals.marked_loads(self.client), load_id)
             raise
 
     def _fill(

@@ -23,6 +23,7 @@ Codes = npt.NDArray[np.int8]
 """For each row 0, or the number of the reason for which it is set aside."""
 
 _VIN: Final = "^[A-HJ-NPR-Z0-9]{17}$"
+_NAME: Final = r"^[^\x00-\x1f\x7f]{0,100}$"
 _FIRST_DAY: Final = date(2000, 1, 1)
 """The warehouse's first day: dbt's runs over the whole history begin there."""
 _AHEAD: Final = timedelta(days=2)
@@ -44,6 +45,7 @@ class Reason(StrEnum):
     UNKNOWN_ORIGIN = "unknown origin"
     OTHER_RANGE = "VIN outside the range of its origin"
     IMPLAUSIBLE_YEAR = "model year outside 1950 to 2100"
+    IMPLAUSIBLE_TEXT = "text with control characters, or longer than 100"
     UNKNOWN_VEHICLE = "unknown vehicle"
     OTHER_ORIGIN = "origin is not the vehicle's"
     IN_THE_FUTURE = "in the future"
@@ -92,9 +94,15 @@ def judge_vehicles(table: pa.Table) -> Codes:
             (Reason.UNKNOWN_ORIGIN, ~_true(pc.is_in(origin, pa.array([item.value for item in Origin])))),
             (Reason.OTHER_RANGE, _outside_range(vin, origin)),
             (Reason.IMPLAUSIBLE_YEAR, ~_between(table["model_year"], 1950, 2100)),
+            (Reason.IMPLAUSIBLE_TEXT, _odd_text(table["make"]) | _odd_text(table["model"])),
             (Reason.REPEATED, _repeated([vin])),
         ],
     )
+
+
+def _odd_text(column: pa.ChunkedArray) -> Mask:
+    """Texts that no make or model has, and PostgreSQL might not hold; nulls are none."""
+    return ~_true(pc.fill_null(pc.match_substring_regex(column, _NAME), True))
 
 
 def repeated_days(keys: pa.Table) -> Mask:

@@ -61,14 +61,21 @@ comment on column service_records.load_id is 'The load that brought it; null: en
 create index on service_records (load_id);
 """
 
+VEHICLES = """
+alter table vehicles add column load_id text;
+comment on column vehicles.load_id is
+    'The load that brought it (null: registered here); hidden until that is whole or a device installed.';
+"""
+
 TABLES = ("service_records", "backfill_rejects", "backfills")
 
 
 def upgrade() -> None:
-    for statements in (BACKFILLS, SERVICE):
+    for statements in (BACKFILLS, SERVICE, VEHICLES):
         op.execute(statements)
 
 
 def downgrade() -> None:
+    op.execute("alter table vehicles drop column load_id")
     for table in TABLES:
         op.execute(f"drop table {table}")

@@ -71,6 +71,13 @@ class World:
             parameters={"vins": list(vins)},
         ).result_rows
 
+    def visible_vehicles(self, *vins: str) -> list[tuple[Any, ...]]:
+        """Vehicles as dbt sees them after the last copy."""
+        return self.warm.query(
+            "select vin from analytics.vehicles where vin in {vins:Array(String)} order by vin",
+            parameters={"vins": list(vins)},
+        ).result_rows
+
     def rejects(self, load_id: str) -> list[tuple[Any, ...]]:
         return self.hot.execute(
             "select file, row_number, reason from backfill_rejects where load_id = %s order by 1, 2",
@@ -246,6 +253,7 @@ def test_a_load_that_is_killed_shows_nothing_or_everything_and_runs_again(
     is_whole = step in (Step.MARKED, Step.COMPLETED)
     assert len(world.visible_days(*vins)) == (len(history.days) if is_whole else 0)
     assert len(world.visible_records(*vins)) == (1 if is_whole else 0)
+    assert len(world.visible_vehicles(*vins)) == (len(set(vins)) if is_whole else 0)
     if step is Step.SIGNALS:
         assert world.all_days(*vins) == len(history.days), "the test kills after the rows are there"
 
@@ -277,6 +285,27 @@ def test_what_a_killed_load_left_is_dropped_by_the_next_one(world: World, tmp_pa
     left = world.hot.execute("select count(*) from service_records where vin = any (%s)", [_vins(lost)])
     assert left.fetchone() == (0,)
     assert len(world.visible_days(*_vins(next_))) == len(next_.days)
+    gone = world.hot.execute("select count(*) from vehicles where vin = any (%s)", [_vins(lost)])
+    assert gone.fetchone() == (0,)
+
+
+def test_a_load_whose_mark_was_lost_keeps_its_place_until_its_folder_comes_again(
+    world: World, tmp_path: Path
+):
+    kept, next_ = make_history(), make_history()
+    folder = kept.write(tmp_path / "kept")
+    report = world.load(folder)
+    world.warm.command(
+        f"delete from analytics.backfill_loads where load_id = '{report.load_id}'",
+        settings={"mutations_sync": 2},
+    )
+    world.load(next_.write(tmp_path / "next"))
+    found = world.hot.execute("select folder from backfills where load_id = %s", [report.load_id]).fetchone()
+    assert found == (str(folder),), "the list of folders is what brings lost loads back"
+    again = world.load(folder)
+    assert again.is_new
+    assert again.service_record_rows == report.service_record_rows
+    assert len(world.visible_days(*_vins(kept))) == len(kept.days)
 
 
 def test_two_loads_of_one_folder_at_once_are_one(world: World, tmp_path: Path, repository: Path):

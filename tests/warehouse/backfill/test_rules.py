@@ -139,6 +139,8 @@ def test_a_bad_service_record_is_set_aside(change: Row, reason: Reason):
         ({"vin": "WVWZZZ1KZ6W000001"}, Reason.OTHER_RANGE),
         ({"model_year": 1492}, Reason.IMPLAUSIBLE_YEAR),
         ({"origin": None}, Reason.MISSING_VALUE),
+        ({"make": "Piston\x00Works"}, Reason.IMPLAUSIBLE_TEXT),
+        ({"model": "x" * 101}, Reason.IMPLAUSIBLE_TEXT),
     ],
 )
 def test_a_bad_vehicle_is_set_aside(change: Row, reason: Reason):
@@ -160,6 +162,22 @@ def test_rejects_tell_the_row_by_its_number_and_hold_it_as_json():
     assert content["rest_v"] == "nan"
     assert content["dtc_codes"] == ["P\ufffd562"]
     assert content["date"] == "2026-03-01"
+
+
+def test_moments_beyond_the_calendar_are_kept_as_numbers():
+    batch = _batch([make_day(VIN), make_day(VIN)])
+    beyond = batch.set_column(
+        batch.schema.get_field_index("known_at"),
+        batch.schema.field("known_at"),
+        pa.array([0, 2**62], pa.int64()).cast(pa.timestamp("ms", tz="UTC")),
+    ).set_column(
+        batch.schema.get_field_index("date"),
+        batch.schema.field("date"),
+        pa.array([0, 2**31 - 1], pa.int32()).cast(pa.date32()),
+    )
+    [reject] = rejects_of(SIGNALS, beyond, np.array([0, 9], np.int8), 0)
+    content: dict[str, Any] = json.loads(reject.row)
+    assert (content["known_at"], content["date"]) == (2**62, 2**31 - 1)
 
 
 def test_files_without_a_row_pass():
