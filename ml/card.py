@@ -50,8 +50,9 @@ def card_text(candidate: Candidate) -> str:
     lines += ["", "## Limits", ""]
     if manifest["origins"] == ["simulated"]:
         lines.append(
-            "- Learned from a simulator only. What it recovers is the simulator's information; for real "
-            "vehicles it runs in shadow until at least 100 real confirmed failures have judged it [A]."
+            "- Learned from a simulator only. What it recovers is the simulator's information. Answers for "
+            "real vehicles say so (`trained_on`): do not alert on them until at least 100 real confirmed "
+            "failures have judged it [A]."
         )
     lines += [
         "- The risk is that of a replacement that reaches the books; unrecorded ones are not in it.",

@@ -23,6 +23,9 @@ from ml.person_period import Labels
 
 STEP_DAYS: Final = 14
 """Days between two landmarks of a vehicle."""
+SILENCE_DAYS: Final = 60
+"""A vehicle that sent nothing for longer is not watched any more: the longest outage of a device that comes
+back (`models.md` 3.7) [A]. Shorter silence must not end it: a car stands while its battery is dead."""
 MATURITY_DAYS: Final = 30
 """Days until a replacement is taken to have reached the books: six times the mean lag of 5 days [A]."""
 
@@ -50,10 +53,11 @@ class TrainingSet:
         component: what fails.
         data_until: the day whose end is the limit of all knowledge in here.
         step_days: days between landmarks.
-        maturity_days: how long before `data_until` watching ends.
+        maturity_days: how long before `data_until`, or before a silent vehicle is given up, watching ends.
         left_out: how many rows were not used, by reason.
         content_hash: SHA-256 of landmarks, labels and settings; the order of the input does not matter.
-        candidates: every landmark before labels and blanking, for `as_known_at`.
+        candidates: every landmark before labels and blanking, for `as_known_at`, with the day on which its
+            vehicle is given up, because nobody would learn of a failure any more (`given_up`).
         replacements: every record used.
     """
 
@@ -137,6 +141,7 @@ def build_training_set(
     data_until: date,
     step_days: int = STEP_DAYS,
     maturity_days: int = MATURITY_DAYS,
+    silence_days: int = SILENCE_DAYS,
 ) -> TrainingSet:
     """Landmarks with labels from feature rows and service records.
 
@@ -148,6 +153,7 @@ def build_training_set(
         data_until: the last complete day of the data; nothing later counts.
         step_days: days between landmarks.
         maturity_days: how late a record may come.
+        silence_days: how long after its last signal a vehicle still counts as watched.
 
     Raises:
         FeatureFrameError: a table is not as it must be.
@@ -171,6 +177,7 @@ def build_training_set(
     replacements, records_left_out = read_replacements(
         service_records, BATTERY, checked["vin"].unique(), limit
     )
+    checked["given_up"] = _newest_known(checked["vin"], features["newest_known_at"]) + silence_days
     candidates = checked[chosen & has_data].sort_values(["vin", "as_of"], kind="stable")
     return _assemble(
         candidates, replacements, BATTERY, data_until, step_days, maturity_days, left_out | records_left_out
@@ -213,11 +220,13 @@ def _assemble(
     left_out: dict[str, int],
 ) -> TrainingSet:
     as_of = epoch_days(candidates["as_of"])
-    watched_until = to_epoch_day(data_until) - maturity_days
+    # another vehicle's newer data say nothing about one that is no longer heard
+    given_up = candidates["given_up"].to_numpy(dtype=np.int64)
+    watched_until = np.minimum(to_epoch_day(data_until), given_up) - maturity_days
     labels, is_blanked = label(candidates["vin"].to_numpy(dtype=object), as_of, replacements, watched_until)
     is_watched = labels.exposure_days > 0
     kept = is_watched & ~is_blanked
-    landmarks = candidates[kept].reset_index(drop=True)
+    landmarks = candidates[kept].drop(columns="given_up").reset_index(drop=True)
     landmarks["duration_days"] = labels.duration_days[kept]
     landmarks["is_event"] = labels.is_event[kept]
     landmarks["exposure_days"] = labels.exposure_days[kept]
@@ -248,6 +257,13 @@ def _assemble(
         candidates=candidates,
         replacements=replacements,
     )
+
+
+def _newest_known(vin: pd.Series, newest_known_at: pd.Series) -> DayArray:
+    """The last day on which anything of each row's vehicle became known, since the epoch."""
+    known = np.maximum(epoch_days(newest_known_at), 0)  # never: as long ago as can be
+    newest: DayArray = pd.Series(known).groupby(vin.to_numpy()).transform("max").to_numpy(dtype=np.int64)
+    return newest
 
 
 def _content_hash(landmarks: pd.DataFrame, settings: dict[str, Any]) -> str:

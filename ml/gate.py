@@ -3,7 +3,7 @@
 A candidate passes when every verdict does. Calibration asks for an O/E of 0.9 to 1.1. A thousand cars of two
 years cannot show that: good models came out anywhere from 0.86 to 1.15 there (`docs/models.md`). So a point
 outside is accepted while its interval still reaches into the range, but never beyond OE_LIMITS, and the
-sentence says so.
+sentence says so. An interval wider than MAX_OE_HALF_WIDTH on a side is refused wherever its point lies.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from ml.evaluation import Evaluation
 
 MIN_PRECISION_RATIO: Final = 1.5
 OE_RANGE: Final = (0.9, 1.1)
+MAX_OE_HALF_WIDTH: Final = 0.35
+"""[A] On either side of the point: a wider interval reaches into the range from anywhere and says nothing."""
 OE_LIMITS: Final = (0.8, 1.25)
 """[A] However few the failures, no model that is further off than this is promoted."""
 MIN_FAILURES: Final = 40
@@ -91,13 +93,16 @@ def _calibrated(evaluation: Evaluation) -> Verdict:
     is_possible = bool(
         figure.low <= high and figure.high >= low and OE_LIMITS[0] <= figure.point <= OE_LIMITS[1]
     )
+    is_sharp = bool(max(figure.point - figure.low, figure.high - figure.point) <= MAX_OE_HALF_WIDTH)
     sentence = (
         f"90-day observed over expected failures is {figure.point:.2f} "
         f"[{figure.low:.2f}, {figure.high:.2f}], {low} to {high} asked"
     )
-    if is_possible and not is_near:
+    if (is_near or is_possible) and not is_sharp:
+        sentence += f"; the interval is wider than {MAX_OE_HALF_WIDTH} on a side: too few failures"
+    elif is_possible and not is_near:
         sentence += (
             f": outside, but {evaluation.failure_count} failures cannot tell it from inside, and "
             f"{OE_LIMITS[0]} to {OE_LIMITS[1]} is never left"
         )
-    return Verdict("oe_ratio", is_near or is_possible, sentence)
+    return Verdict("oe_ratio", (is_near or is_possible) and is_sharp, sentence)

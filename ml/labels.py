@@ -87,7 +87,7 @@ def read_replacements(
 
 
 def label(
-    vin: np.ndarray, as_of: DayArray, replacements: Replacements, watched_until: int
+    vin: np.ndarray, as_of: DayArray, replacements: Replacements, watched_until: DayArray | int
 ) -> tuple[Labels, BoolArray]:
     """The labels of landmarks, and which of them are blanked.
 
@@ -95,7 +95,7 @@ def label(
         vin: vehicle of each landmark.
         as_of: day of each landmark, since the epoch.
         replacements: those known.
-        watched_until: last day on which a failure would have been seen.
+        watched_until: last day on which a failure would have been seen, of each landmark or of all.
     """
     vehicles = pd.Index(np.unique(np.concatenate([vin, replacements.vin]).astype(str)))
     of_landmark = vehicles.get_indexer(vin.astype(str)) * VIN_STRIDE

@@ -117,6 +117,8 @@ class Registry:
         """
         self.load(component, model_id)
         previous = self._maybe_champion(component)
+        if previous is not None and previous.model_id == model_id:
+            return previous  # a repeated step must not lose the way back to the model before
         champion = Champion(
             component=component,
             model_id=ModelId(model_id),

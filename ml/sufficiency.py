@@ -41,13 +41,15 @@ def reason_of(row: "pd.Series[float] | dict[str, float]") -> str:
     if days == 0:
         silent = _number(row["days_since_valid"], missing=-1.0)
         is_driven = _number(row["engine_on_h_28d"]) > 0 or _number(row["distance_km_28d"]) > 0
-        if is_driven or silent < 0:
-            return f"no 12 V voltage was reported in the last {WINDOW_DAYS} days"
-        return f"silent for {silent:.0f} days"
+        if not is_driven and silent >= 0:
+            return f"silent for {silent:.0f} days"
+        if _number(row["rest_v_28d"]) > 0 or _number(row["charge_v_28d"]) > 0:
+            return f"no start's voltage dip was seen in the last {WINDOW_DAYS} days"
+        return f"no 12 V voltage was reported in the last {WINDOW_DAYS} days"
     if days / WINDOW_DAYS < THRESHOLD:
-        return f"only {days:.0f} {'day' if days == 1 else 'days'} of data in the last {WINDOW_DAYS}"
+        return f"only {days:.0f} {'day' if days == 1 else 'days'} with a start in the last {WINDOW_DAYS}"
     absent = [name for column, name in SENSORS.items() if np.isnan(_number(row[column], missing=np.nan))]
-    return f"only {days:.0f} of the last {WINDOW_DAYS} days have data, and without {' and '.join(absent)}"
+    return f"only {days:.0f} of the last {WINDOW_DAYS} days have a start, and without {' and '.join(absent)}"
 
 
 def _number(value: float, missing: float = 0.0) -> float:

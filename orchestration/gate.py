@@ -16,7 +16,7 @@ CONDITIONS: Final = {
     "log_loss_vs_km": "Better than one survival curve for all vehicles, and surely so.",
     "log_loss_vs_rule": "Better than the crank-voltage rule, and surely so.",
     "average_precision_vs_rule": "Ranks failing vehicles well above what the crank-voltage rule does.",
-    "oe_ratio": "As many failures as predicted.",
+    "oe_ratio": "As many failures as predicted, within 0.9 to 1.1, or as near as so few failures can tell.",
 }
 """What `ml.gate.judge` decides, known here without importing the models; a test compares the names."""
 

@@ -35,18 +35,18 @@ class ScoringReport:
     seconds: float = 0.0
 
 
-def score_fleet(settings: Settings, today: date, component: str = "battery") -> ScoringReport:
+def score_fleet(settings: Settings, last_day: date, component: str = "battery") -> ScoringReport:
     """Score every vehicle on the newest day of features, origin by origin, with the champion.
 
     1. Read the champion, the features and the trouble codes; predict; compute health. Nothing is written yet.
     2. Replace the day of predictions, then the day of health scores.
 
-    Vehicles are compared with vehicles of their own origin only. One without data gets a prediction that says
-    that nothing is known, and why.
+    Quantiles in the evidence are those of the fleet that the model learned from. A vehicle without data gets
+    a prediction that says that nothing is known, and why.
 
     Args:
         settings: of the warehouse and the models folder.
-        today: the UTC day that counts as today: features of later days are not looked at.
+        last_day: the newest UTC day that is over; features of later days are not looked at.
         component: what fails.
 
     Raises:
@@ -65,9 +65,9 @@ def score_fleet(settings: Settings, today: date, component: str = "battery") -> 
     except UnknownModelError as error:
         return ScoringReport(None, note=str(error))
     model = registry.load(component)
-    as_of = model_data.newest_as_of(settings, today, component=component)
+    as_of = model_data.newest_as_of(settings, last_day, component=component)
     if as_of is None:
-        return ScoringReport(None, note=f"no day of features was built up to {today}: run features_job")
+        return ScoringReport(None, note=f"no day of features was built up to {last_day}: run features_job")
     frame = model_data.read_newest_features(settings, as_of, component=component)
     found = [each for _, rows in frame.groupby("origin") for each in predict(model, rows)]
     health = health_scores(found, model_data.read_active_dtc(settings, as_of))

@@ -104,13 +104,10 @@ def features_to_build(loaded: LoadedDays, telemetry: DayRange | None, today: dat
     return DayRange(loaded.first_signal, until) if loaded.first_signal < until else None
 
 
-def is_scored(warm: Client) -> bool:
-    """Whether the newest features have predictions."""
-    newest, scored = warm.query(
-        "select (select max(as_of) from analytics.ftr_component_days),"
-        " (select max(as_of) from analytics.maintenance_predictions)"
-    ).result_rows[0]
-    return bool(scored >= newest)
+def is_scored(warm: Client, today: date) -> bool:
+    """Whether the newest day that is over has predictions."""
+    scored = warm.query("select max(as_of) from analytics.maintenance_predictions").result_rows[0][0]
+    return bool(scored >= today - timedelta(days=1))
 
 
 def riskiest(warm: Client) -> str:

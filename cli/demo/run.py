@@ -169,8 +169,8 @@ def _train(settings: Settings) -> None:
 
 
 def _score(stores: Stores) -> None:
-    if fleet.is_scored(stores.warm):
-        say("the newest features are scored already")
+    if fleet.is_scored(stores.warm, utc_today()):
+        say("the newest day is scored already")
     else:
         _launch("scoring_job")
 

@@ -41,6 +41,7 @@ def make_record(day: int, *, lag: int = 4, **overrides: object) -> dict[str, obj
 
 def build(features: pd.DataFrame, *records: dict[str, object], **options: object) -> TrainingSet:
     table = pd.DataFrame(records, columns=list(make_record(0)))
+    options = {"silence_days": 10_000} | options  # these histories are a few rows long
     return build_training_set(features, table, data_until=UNTIL, **options)  # type: ignore[arg-type]
 
 
@@ -68,6 +69,28 @@ def test_watching_ends_before_the_data_do() -> None:
     row = built.landmarks.iloc[0]
     assert row["duration_days"] == row["exposure_days"] == (UNTIL - START).days - 30
     assert not row["is_event"]
+
+
+def test_a_vehicle_that_fell_silent_is_watched_no_longer_than_its_silence_allows() -> None:
+    silent, heard = make_history(0, 14), make_history(0, 14, 350, vin="SYN00000000000001")
+    built = build(pd.concat([silent, heard], ignore_index=True), make_record(200), silence_days=60)
+    exposure = dict(zip(built.landmarks["vin"], built.landmarks["exposure_days"], strict=True))
+    assert exposure[VIN] == 60 - 30
+    assert exposure["SYN00000000000001"] > 300
+    assert not built.landmarks["is_event"].any(), "a record long after the last signal is no failure of it"
+
+
+def test_what_other_vehicles_send_later_changes_no_label(fleet: Fleet) -> None:
+    alone = build_training_set(fleet.features, fleet.records, data_until=fleet.data_until)
+    later = make_rows(1, vin="SYN99000000000000", as_of=fleet.data_until + timedelta(days=400))
+    later["newest_known_at"] = pd.Timestamp(fleet.data_until + timedelta(days=400), tz="UTC")
+    both = build_training_set(
+        pd.concat([fleet.features, later], ignore_index=True),
+        fleet.records,
+        data_until=fleet.data_until + timedelta(days=401),
+    )
+    limit = alone.landmarks["exposure_days"].max() + 62  # the silence that is allowed, and no more
+    assert both.landmarks["exposure_days"].max() <= limit
 
 
 def test_landmarks_between_a_replacement_and_its_booking_are_blanked() -> None:

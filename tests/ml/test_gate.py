@@ -37,6 +37,8 @@ def test_a_good_candidate_passes_with_sentences_that_hold_the_numbers(evaluation
         ("oe_ratio", Figure(0.85, 0.8, 0.89)),
         ("oe_ratio", Figure(0.79, 0.5, 1.1)),
         ("oe_ratio", Figure(1.26, 1.0, 1.5)),
+        ("oe_ratio", Figure(1.0, 0.7, 1.4)),
+        ("oe_ratio", Figure(0.85, 0.45, 1.1)),
         ("oe_ratio", Figure(float("nan"), float("nan"), float("nan"))),
         ("log_loss_vs_km", Figure(-0.1, float("nan"), float("nan"))),
     ],

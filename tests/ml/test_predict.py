@@ -89,8 +89,9 @@ def test_dates_follow_the_curve_and_stay_within_a_year(model: FittedModel) -> No
             {"valid_days_28d": np.nan, "valid_days_90d": np.nan} | NO_12_V,
             "no 12 V voltage was reported in the last 28 days",
         ),
-        ({"valid_days_28d": 1.0}, "only 1 day of data in the last 28"),
-        ({"valid_days_28d": 11.0}, "only 11 days of data in the last 28"),
+        ({"valid_days_28d": 0.0, "rest_v_28d": 12.5}, "no start's voltage dip was seen in the last 28 days"),
+        ({"valid_days_28d": 1.0}, "only 1 day with a start in the last 28"),
+        ({"valid_days_28d": 11.0}, "only 11 days with a start in the last 28"),
         (
             {"valid_days_28d": 0.0, "days_since_valid": 63.0}
             | dict.fromkeys(("engine_on_h_28d", "distance_km_28d"), np.nan),
@@ -98,7 +99,7 @@ def test_dates_follow_the_curve_and_stay_within_a_year(model: FittedModel) -> No
         ),
         (
             {"valid_days_28d": 14.0, "ambient_c_28d": np.nan},
-            "only 14 of the last 28 days have data, and without outside temperature",
+            "only 14 of the last 28 days have a start, and without outside temperature",
         ),
     ],
 )  # fmt: skip

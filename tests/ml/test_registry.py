@@ -160,6 +160,7 @@ def test_a_rollback_is_a_promotion_of_the_model_before(registry: Registry, candi
     second = registry.save(replace(candidate, seed=1))
     registry.promote("battery", first)
     assert registry.promote("battery", second).previous == first
+    assert registry.promote("battery", second).previous == first, "a repeated step keeps the way back"
     back = registry.promote("battery", first)
     assert (back.model_id, back.previous) == (first, second)
     assert registry.champion("battery") == back

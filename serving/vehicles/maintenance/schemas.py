@@ -38,8 +38,8 @@ class EvidenceRead(BaseModel):
         examples=["2026-01-12"],
     )
     fleet_quantile: float | None = Field(
-        description="Share of the fleet with a lower value in the same month of the year: 0.02 means that "
-        "2 % are lower. Null where there is nothing to compare with.",
+        description="Share of the fleet that the model learned from with a lower value in the same month of "
+        "the year: 0.02 means that 2 % are lower. Null where there is nothing to compare with.",
         ge=0,
         le=1,
         examples=[0.02],
