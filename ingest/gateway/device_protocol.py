@@ -133,8 +133,12 @@ class DeviceProtocol(asyncio.Protocol):
         now = self._moved_at = time.monotonic()
         while flights and flights[0].is_delivered:
             done = flights.popleft()
-            self._transport.write(self._device.acknowledge(done.record_count))
-            stats.acknowledge(done.record_count, now - done.started_at)
+            if self._answer(done.record_count):
+                stats.acknowledge(done.record_count, now - done.started_at)
+            else:
+                stats.unsent_acknowledgements += 1
+        if self._is_gone():
+            return
         if self._held:
             self.pump()
         elif not flights:
@@ -142,6 +146,19 @@ class DeviceProtocol(asyncio.Protocol):
                 self._transport.close()
             elif self._slot.waiting is not None:
                 self._write_command()
+
+    def _answer(self, record_count: int) -> bool:
+        """Acknowledge a frame; False if the connection has ended.
+
+        Writing may end it: a transport whose buffer overflows calls `pause_writing` at once.
+        """
+        if self._transport is None:
+            return False
+        self._transport.write(self._device.acknowledge(record_count))
+        return True
+
+    def _is_gone(self) -> bool:
+        return self._transport is None
 
     def relaunch(self, flight: Flight) -> bool:
         """Send a frame again that Kafka did not take; False if there is still no room."""

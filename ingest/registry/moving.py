@@ -206,8 +206,12 @@ def retire_device(connection: Connection, imei: str, at: datetime, actor: str) -
 
     Raises:
         NotFoundError: the device is not registered.
-        RegistrationConflictError: it is retired already, or came to its vehicle only after `at`.
+        RegistrationConflictError: it is retired already, came to its vehicle only after `at`, or `at` has not
+            come yet.
     """
+    if at > clock.utc_now():
+        message = f"device …{imei[-6:]} cannot retire in the future; give --at a time that has passed"
+        raise RegistrationConflictError(message)
     connection.execute(_LOCK)
     stored = read_device(connection, imei)
     if stored is None:

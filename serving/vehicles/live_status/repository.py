@@ -4,7 +4,7 @@
 (`serving.vehicles.scores`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -50,15 +50,51 @@ class LiveStateReader(Protocol):
         """
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_odometer(value: Any) -> bool:
+    return isinstance(value, dict) and _is_number(value.get("miles"))
+
+
+def _is_position(value: Any) -> bool:
+    accuracy_m = value.get("accuracy_m") if isinstance(value, dict) else ""
+    return accuracy_m is None or _is_number(accuracy_m)
+
+
+def _is_codes(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(code, str) for code in value)
+
+
+def _always(_: Any) -> bool:
+    return True
+
+
+_IS_WELL_FORMED: Mapping[str, Callable[[Any], bool]] = {
+    "battery_voltage": _is_number,
+    "dtc_codes": _is_codes,
+    "odometer": _is_odometer,
+    "position": _is_position,
+}
+"""What answers are built from; other signals are shown nowhere yet."""
+
+
 def parse_signals(stored: Mapping[bytes, bytes]) -> dict[str, Signal]:
     """The hash's fields; one that is damaged is left out and counted in the log, the others still serve."""
     signals = {}
     for name, text in stored.items():
         time_ms, _, document = text.partition(b"|")
         try:
-            signals[name.decode()] = Signal(from_epoch_ms(int(time_ms)), orjson.loads(document))
+            signal = Signal(from_epoch_ms(int(time_ms)), orjson.loads(document))
+            known = name.decode()
         except (ValueError, OverflowError):
             _log.warning("damaged_live_signal", signal=name.decode(errors="replace"))
+            continue
+        if _IS_WELL_FORMED.get(known, _always)(signal.value):
+            signals[known] = signal
+        else:
+            _log.warning("damaged_live_signal", signal=known)
     return signals
 
 

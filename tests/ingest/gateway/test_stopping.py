@@ -6,7 +6,7 @@ from ingest.gateway.device_protocol import DeviceProtocol
 from ingest.gateway.listening import open_tcp, open_udp
 from telematics.errors import ConfigurationError
 from tests.ingest.codec8 import wire
-from tests.ingest.gateway.harness import ALSO_KNOWN, Bench
+from tests.ingest.gateway.harness import ALSO_KNOWN, KNOWN, Bench
 
 GOOD = wire.VENDOR_CODEC_8
 
@@ -78,6 +78,36 @@ class DeafTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self.is_aborted = True
+
+
+class OverflowingTransport(DeafTransport):
+    """Its buffer overflows with what follows the login's answer, and it says so while that is written."""
+
+    def __init__(self, device: DeviceProtocol) -> None:
+        super().__init__()
+        self.device = device
+        self.is_answered = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self.is_answered.is_set():
+            self.device.pause_writing()
+        self.is_answered.set()
+
+
+async def test_an_acknowledgement_that_ends_its_connection_hurts_nobody_else():
+    async with Bench() as bench:
+        device = DeviceProtocol(bench.gateway)
+        transport = OverflowingTransport(device)
+        device.connection_made(transport)
+        device.data_received(b"\x00\x0f" + KNOWN.encode())
+        await asyncio.wait_for(transport.is_answered.wait(), 5.0)
+        device.data_received(GOOD + GOOD)
+        first, second = device._flights
+        second.is_delivered = True  # Kafka took it before the frame that came first
+        before = bench.gateway.stats.unsent_acknowledgements
+        device.delivered(first, is_durable=True)
+        assert bench.refusals == {"answers_unread": 1}
+        assert bench.gateway.stats.unsent_acknowledgements == before + 1
 
 
 async def test_a_peer_that_does_not_read_its_acks_is_cut_off():
