@@ -114,7 +114,7 @@ def backfill_metadata(report: "BackfillReport") -> dict[dg.AssetKey, Metadata]:
         dg.AssetSpec(
             SERVICE_RECORDS,
             deps=[SERVICE_LEDGER, BACKFILL_LOADS],
-            description="Repairs and replacements as PostgreSQL has them, copied as a whole.",
+            description="Repairs and replacements, but for those of interrupted loads; copied as a whole.",
             group_name="warehouse",
             kinds={"clickhouse"},
             owners=OWNERS,
@@ -122,7 +122,7 @@ def backfill_metadata(report: "BackfillReport") -> dict[dg.AssetKey, Metadata]:
         dg.AssetSpec(
             VEHICLES,
             deps=[VEHICLE_REGISTRY, BACKFILL_LOADS],
-            description="Every vehicle as PostgreSQL has it, copied as a whole.",
+            description="Vehicles, but for those of interrupted loads; copied as a whole.",
             group_name="warehouse",
             kinds={"clickhouse"},
             owners=OWNERS,

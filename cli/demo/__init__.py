@@ -8,7 +8,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def demo() -> None:
-        """Install, start, replay real drives through the device port, build the warehouse, ask the API."""
+        """Install, start, drive through the device port, load a history, build, train, score, ask the API."""
         from cli.demo.run import run
 
         run()
