@@ -45,7 +45,7 @@ class Kind(StrEnum):
     LOW_BATTERY = "low_battery"
     """The 12 V battery stays low."""
     VIN_MISMATCH = "vin_mismatch"
-    """The bus names another VIN than the registry; the code is the AVL id, 256 or 325."""
+    """The bus names another VIN than the registry; the code is the AVL id: 256, 325, or 233 of 233 to 235."""
     ODOMETER_BACKWARDS = "odometer_backwards"
     """The code is the odometer: `can`, `obd` or `gnss`."""
 

@@ -25,6 +25,11 @@ CRASHES: Final = frozenset({1, 6})
 _ODOMETERS: Final = tuple(
     (f"{ODOMETER}:{source.value}", column) for source, column in ODOMETER_COLUMNS.items()
 )
+_VIN_PARTS: Final = {233: 8, 234: 8, 235: 1}
+"""AVL id → characters, in the order of the VIN (parts 1 to 3 of the vendor's FMX640 AVL ID list)."""
+_VIN_IN_PARTS: Final = 233
+"""Names the signal of all three."""
+_PADDING: Final = "\0 \t\r\n"
 _HUNDREDTHS: Final = 100
 _CORNERING: Final = 3
 
@@ -32,12 +37,13 @@ _CORNERING: Final = 3
 class _Reading:
     """Facts of one record under construction."""
 
-    __slots__ = ("events", "record", "signals")
+    __slots__ = ("events", "record", "signals", "vin_parts")
 
     def __init__(self, record: AvlRecord) -> None:
         self.record = record
         self.signals: list[tuple[str, Any]] = []
         self.events: list[Finding] = []
+        self.vin_parts: dict[int, bytes] | None = None
 
 
 def _level(kind: Kind) -> Callable[[_Reading, int, Raw], None]:
@@ -58,15 +64,36 @@ def _crash(reading: _Reading, _avl_id: int, raw: Raw) -> None:
 
 
 def _vin(reading: _Reading, avl_id: int, raw: Raw) -> None:
+    """A VIN as text: in any case, with NUL or blank padding around it.
+
+    A bus that is half awake says anything. Only what then has a VIN's form contradicts the registry: text
+    that is cut short, has NUL or blanks inside, or I, O or Q (in no VIN, ISO 3779) is a misreading.
+    """
     if not isinstance(raw, bytes):
         return
-    text = raw.rstrip(b"\0").decode("latin-1").strip().upper()
-    # a bus that is half awake says anything; only what has a VIN's form contradicts the registry
+    text = raw.decode("latin-1").strip(_PADDING).upper()
     if vin_form.is_well_formed(text):
         reading.signals.append((f"{READ_VIN}:{avl_id}", text))
 
 
+def _vin_part(reading: _Reading, avl_id: int, raw: Raw) -> None:
+    """A part of a VIN: characters in the bytes of a number, the first in the highest byte.
+
+    That order is taken from the wire, where every number comes highest byte first: the vendor's list has none.
+    Parts of different records are never put together: between them the tracker may have changed cars.
+    """
+    if not isinstance(raw, int):
+        return
+    parts = reading.vin_parts = reading.vin_parts or {}
+    parts[avl_id] = raw.to_bytes(_VIN_PARTS[avl_id], "big")
+    if len(parts) == len(_VIN_PARTS):
+        _vin(reading, _VIN_IN_PARTS, b"".join(parts[part] for part in _VIN_PARTS))
+
+
 _READERS: Final[Mapping[tuple[int, str], Callable[[_Reading, int, Raw], None]]] = {
+    (233, "vin_part_1"): _vin_part,
+    (234, "vin_part_2"): _vin_part,
+    (235, "vin_part_3"): _vin_part,
     (246, "towing"): _level(Kind.TOWING),
     (247, "crash_detection"): _crash,
     (252, "unplug"): _level(Kind.UNPLUG),

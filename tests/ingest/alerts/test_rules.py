@@ -185,7 +185,66 @@ def test_vin_mismatch(avl_id: int, family: str) -> None:
     assert told(frames(VIN, VIN.lower(), f"{VIN}\0"), family) == []
     assert told(frames(OTHER_VIN, OTHER_VIN), family) == [(0, *alert)], "once"
     assert told(frames(OTHER_VIN, VIN, OTHER_VIN), family) == [(0, *alert), (2, *alert)]
-    assert told(frames("", "0VE0000", "0VEIOQ00000000017", "\xff" * 17), family) == [], "no VIN at all"
+
+
+@pytest.mark.parametrize("read", [VIN.lower(), f"{VIN}\0\0", f"\0{VIN}", f"  {VIN} ", f"{VIN}\r\n"])
+def test_the_registered_vin_is_known_in_any_dress(read: str) -> None:
+    assert told([[bus_vin(0, read)]], "OBD") == []
+    assert told([[bus_vin(0, read.upper().replace(VIN, OTHER_VIN))]], "OBD") == [(0, "vin_mismatch", "256")]
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "",
+        "0VE0000",
+        OTHER_VIN[:16],
+        OTHER_VIN + "0",
+        "0VE0I000000000018",
+        "0VE0O000000000018",
+        "0VE0Q000000000018",
+        "0VE0\x00000000000018",
+        "0VE0 000000000018",
+        "0VE0-000000000018",
+        "\0" * 17,
+        "\xff" * 17,
+        "０VE00000000000018",
+    ],
+)
+def test_what_no_vin_looks_like_is_a_misreading_and_raises_nothing(read: str) -> None:
+    assert told([[bus_vin(0, read)]], "OBD") == []
+
+
+def vin_parts(second: int, text: bytes, *ids: int) -> AvlRecord:
+    widths = {233: (0, 8), 234: (8, 8), 235: (16, 1)}
+    return at(
+        second,
+        *(
+            IoElement(part, width, int.from_bytes(text[start : start + width]))
+            for part in ids or widths
+            for start, width in [widths[part]]
+        ),
+    )
+
+
+def test_a_vin_in_three_parts_is_read_as_one() -> None:
+    other, alert = OTHER_VIN.encode(), ("vin_mismatch", "233")
+    assert told([[vin_parts(0, VIN.encode())], [vin_parts(1, VIN.lower().encode())]], "6xx") == []
+    assert told([[vin_parts(0, other)], [vin_parts(1, other)]], "6xx") == [(0, *alert)], "once"
+    assert told([[vin_parts(0, other, 235, 233, 234)]], "6xx") == [(0, *alert)], "in any order"
+    assert told([[vin_parts(0, other)]], "CAN") == [], "compressed gas there"
+
+
+@pytest.mark.parametrize(
+    "text", [b"\0" * 17, b"0VE00000\0\0\0\0\0\0\0\0\0", b"0VE0I000000000018", b"\xff" * 17]
+)
+def test_three_parts_that_make_no_vin_raise_nothing(text: bytes) -> None:
+    assert told([[vin_parts(0, text)]], "6xx") == []
+
+
+def test_parts_of_several_records_are_never_put_together() -> None:
+    other = OTHER_VIN.encode()
+    assert told([[vin_parts(0, other, 233, 234), vin_parts(1, other, 235)]], "6xx") == []
 
 
 @pytest.mark.parametrize(
