@@ -79,7 +79,7 @@ def _vin(reading: _Reading, avl_id: int, raw: Raw) -> None:
 def _vin_part(reading: _Reading, avl_id: int, raw: Raw) -> None:
     """A part of a VIN: characters in the bytes of a number, the first in the highest byte.
 
-    That order is taken from the wire, where every number comes highest byte first: the vendor's list has none.
+    That order is inferred from the wire, where every number comes so; the list of ids does not tell it.
     Parts of different records are never put together: between them the tracker may have changed cars.
     """
     if not isinstance(raw, int):
