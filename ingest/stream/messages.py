@@ -115,14 +115,25 @@ def _decode_headers(headers: Headers | dict[str, str | bytes | None] | None) -> 
             received_at = content
         elif name == TRANSPORT_HEADER and isinstance(content, bytes):
             transport = _TRANSPORTS.get(content)
+    received_at_ms = decode_received_at(received_at)
+    if transport is None:
+        reason = "bad_headers"
+        raise MalformedMessageError(reason, f"header {TRANSPORT_HEADER} is neither tcp nor udp")
+    return received_at_ms, transport
+
+
+def decode_received_at(content: bytes | str | None) -> int:
+    """Milliseconds since the epoch out of the header `received_at`.
+
+    Raises:
+        MalformedMessageError: it is missing, no number, or after the year 9999 (`bad_headers`).
+    """
     reason = "bad_headers"
     # isdigit and the length keep int() away from signs, underscores and megabytes of digits
-    if not isinstance(received_at, bytes) or not received_at.isdigit() or len(received_at) > 15:
+    if not isinstance(content, bytes) or not content.isdigit() or len(content) > 15:
         raise MalformedMessageError(
             reason, f"header {RECEIVED_AT_HEADER} is not milliseconds since the epoch"
         )
-    if (received_at_ms := int(received_at)) > _LAST_MS:
+    if (received_at_ms := int(content)) > _LAST_MS:
         raise MalformedMessageError(reason, f"header {RECEIVED_AT_HEADER} lies after the year 9999")
-    if transport is None:
-        raise MalformedMessageError(reason, f"header {TRANSPORT_HEADER} is neither tcp nor udp")
-    return received_at_ms, transport
+    return received_at_ms

@@ -15,6 +15,8 @@ from ingest.registry.timeline import (
     InstallationTimeline,
 )
 from ingest.stream.messages import Headers, Transport, encode_headers
+from ingest.stream.reading_form import parse_reading
+from ingest.stream.readings import encode_reading, encode_reading_headers
 from telematics.clock import epoch_ms
 from telematics.names import OdometerSource, Origin, Topic
 
@@ -98,6 +100,23 @@ def make_message(
 ) -> FakeMessage:
     headers = encode_headers(received_at_ms, Transport.TCP)
     return FakeMessage(topic, partition, offset, imei.encode(), value, headers)
+
+
+def make_reading_message(
+    document: object = None,
+    *,
+    key: bytes | None = b"001000000000017",
+    vin: str = "0VE00000000000017",
+    offset: int = 0,
+    partition: int = 0,
+    received_at_ms: int = NOON_MS + 1000,
+    value: bytes | None = None,
+) -> FakeMessage:
+    """A posted reading; `value` overrides what the document would be."""
+    if value is None:
+        given = {"timestamp": "2025-03-14T12:00:00Z", "speed_mph": 45} if document is None else document
+        value = encode_reading(parse_reading(given, vin))
+    return FakeMessage(Topic.READINGS, partition, offset, key, value, encode_reading_headers(received_at_ms))
 
 
 def make_installation(imei: str = "001000000000017", **overrides: object) -> Installation:
