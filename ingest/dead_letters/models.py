@@ -8,7 +8,14 @@ from typing import NamedTuple
 from ingest.codec8.errors import DecodeError
 from ingest.frame_packet import NotTelemetryError, unpack_avl
 from ingest.sink.rows import is_storable
-from ingest.stream.messages import RECEIVED_AT_HEADER, FrameMessage, Headers, Transport, encode_headers
+from ingest.stream.messages import (
+    FrameMessage,
+    Headers,
+    MalformedMessageError,
+    Transport,
+    encode_headers,
+)
+from ingest.stream.readings import decode_value, encode_reading_headers
 from telematics.clock import epoch_ms
 from telematics.names import Topic
 
@@ -57,8 +64,7 @@ def examine(letter: DeadLetter) -> Verdict:
     The sink's own steps, without the store: what PostgreSQL refused can only be tried.
     """
     if letter.topic == Topic.READINGS:
-        is_addressed = letter.device_id is not None
-        return Verdict(is_addressed, None, "" if is_addressed else "nobody knows its device any more")
+        return _examine_reading(letter)
     if letter.topic != Topic.AVL_FRAMES:
         return Verdict(False, None, f"{letter.topic} is no topic of telemetry")
     if letter.device_id is None or letter.transport is None or letter.received_at is None:
@@ -86,11 +92,22 @@ def examine(letter: DeadLetter) -> Verdict:
     return Verdict(True, storable, "")
 
 
+def _examine_reading(letter: DeadLetter) -> Verdict:
+    if letter.device_id is None or letter.received_at is None:
+        reason = "its key or header broke the topic's contract, so nobody knows whose it is"
+        return Verdict(False, None, reason)
+    try:
+        decode_value(letter.message)
+    except MalformedMessageError as error:
+        return Verdict(False, None, f"{error.reason}: {error.detail}")
+    return Verdict(True, 1, "")
+
+
 def headers_of(letter: DeadLetter) -> Headers:
     """The headers that the message came with, as far as they were in order."""
     if letter.received_at is None:
         return []
     received_at_ms = epoch_ms(letter.received_at)
     if letter.transport is None:
-        return [(RECEIVED_AT_HEADER, b"%d" % received_at_ms)]
+        return encode_reading_headers(received_at_ms)
     return encode_headers(received_at_ms, Transport(letter.transport))

@@ -6,7 +6,8 @@ Its answer equals that of `PythonFrameDecoder`, byte for byte. Steps:
 2. `BatchDecoder.decode`: frames → records and elements;
 3. `place_records`: hash, duplicates, installations; `find_odometers` where an installation has none chosen;
 4. `write_rows`: the bytes of the COPY, all but the rows out of the ordinary;
-5. the reference builds those, and says why each refused frame was refused.
+5. the reference builds those, and says why each refused frame was refused;
+6. posted readings, if there are any, follow behind the frames' rows (`ingest.sink.reading_rows`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,12 +29,15 @@ from ingest.sink.decoding import (
     PythonFrameDecoder,
     Reject,
     reject_untimely,
+    take_reading,
     unpack_message,
+    with_readings,
 )
 from ingest.sink.device_tables import DeviceTables
 from ingest.sink.element_rules import element_rules
 from ingest.sink.intake import Intake, take_in
 from ingest.sink.placing import DUPLICATE, NOT_CHOSEN, NOT_STORABLE, SOURCES, compile_placing
+from ingest.sink.reading_rows import ReadingRows
 from ingest.sink.row_writing import DATA_BYTES, ELEMENT_BYTES, ROW_BYTES, Scratch, compile_row_writing
 from ingest.sink.rows import build_row, frame_context, stamp_odometer
 from ingest.stream.messages import RawMessage, decode_frame
@@ -90,7 +94,8 @@ class BatchFrameDecoder:
     ) -> DecodedBatch:
         """Decode messages in stream order; a message that cannot be decoded leaves its neighbours alone."""
         batch = self._placed(messages, registry, sources)
-        rejects = _rejects(batch)
+        readings = ReadingRows(registry)
+        rejects = _rejects(batch, readings)
         if rejects is None:
             log.error("sink.decoders_disagree", frames=len(messages))
             return self._reference.decode(messages, registry, sources)
@@ -99,7 +104,7 @@ class BatchFrameDecoder:
         is_row = batch.placements > DUPLICATE
         is_decoded = batch.decoded.statuses == Status.DECODED
         received = np.array(batch.intake.received_at_ms, np.int64)[is_decoded]
-        return DecodedBatch(
+        frames = DecodedBatch(
             copy=copy,
             row_count=int(np.count_nonzero(is_row)),
             duplicate_count=int(np.count_nonzero(batch.placements == DUPLICATE)),
@@ -108,6 +113,7 @@ class BatchFrameDecoder:
             chosen_sources=chosen,
             newest_received_at_ms=int(received.max(initial=0)),
         )
+        return with_readings(frames, readings, sources)
 
     def _placed(self, messages: Sequence[RawMessage], registry: Registry, sources: OdometerSources) -> _Batch:
         """Steps 1 to 3, up to the odometers."""
@@ -219,8 +225,11 @@ class BatchFrameDecoder:
         return self._encoder.encode_row(row)
 
 
-def _rejects(batch: _Batch) -> list[Reject] | None:
-    """The rejects in the order of the messages; None if the reference accepts what was refused here."""
+def _rejects(batch: _Batch, readings: ReadingRows) -> list[Reject] | None:
+    """The rejects in the order of the messages; None if the reference accepts what was refused here.
+
+    Takes the batch's readings in on the way.
+    """
     refused = np.flatnonzero(batch.decoded.statuses != Status.DECODED)
     numbers = sorted([*batch.intake.others, *(batch.intake.numbers[frame] for frame in refused.tolist())])
     rejects: dict[int, Reject] = {}
@@ -229,6 +238,9 @@ def _rejects(batch: _Batch) -> list[Reject] | None:
         if not isinstance(outcome, Reject):
             return None
         rejects[number] = outcome
+    for number in batch.intake.readings:
+        if (unfit := take_reading(batch.messages[number], readings)) is not None:
+            rejects[number] = unfit
     for frame, indices in _untimely(batch):
         number = batch.intake.numbers[frame]
         rejects[number] = reject_untimely(batch.messages[number], indices)

@@ -73,7 +73,8 @@ def encode_text_array(texts: Sequence[str]) -> bytes:
     return head + b"".join(_LENGTH(len(element)) + element for element in elements)
 
 
-def _encode_variable(row: Row) -> bytes:
+def encode_variable(row: Row) -> bytes:
+    """The three columns of varying size, with their lengths."""
     source, codes, raw = row.get("odometer_source"), row.get("dtc_codes"), row.get("raw_data")
     parts: list[bytes] = []
     if isinstance(source, str):
@@ -127,4 +128,4 @@ class CopyEncoder:
             pattern = self._patterns[keys] = _Pattern(keys)
         values = pattern.template.copy()
         values[1::2] = pattern.pick(row)
-        return pattern.pack(*values) + (_encode_variable(row) if pattern.has_variable else _ALL_NULL)
+        return pattern.pack(*values) + (encode_variable(row) if pattern.has_variable else _ALL_NULL)

@@ -7,7 +7,7 @@ plain Python and is the reference; `ingest.sink.batch_decoding` gives the same a
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ingest.codec8.errors import DecodeError
 from ingest.codec8.records import AvlPacket
@@ -15,7 +15,8 @@ from ingest.frame_packet import NotTelemetryError, unpack_avl
 from ingest.measurement import ODOMETER_COLUMNS, odometer_metres
 from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
-from ingest.sink.copy_binary import CopyEncoder, Row
+from ingest.sink.copy_binary import TRAILER, CopyEncoder, Row
+from ingest.sink.reading_rows import ReadingRows
 from ingest.sink.rows import (
     Identity,
     build_row,
@@ -29,7 +30,9 @@ from ingest.stream.messages import (
     MalformedMessageError,
     RawMessage,
     decode_frame,
+    decode_received_at,
 )
+from ingest.stream.readings import is_device_id, received_at_of
 from telematics import imei as imei_form
 from telematics.names import OdometerSource, Topic
 
@@ -138,11 +141,14 @@ class PythonFrameDecoder:
         self, messages: Sequence[RawMessage], registry: Registry, sources: OdometerSources
     ) -> DecodedBatch:
         """Decode messages in stream order; a message that cannot be decoded leaves its neighbours alone."""
-        batch = _Accumulator(sources)
+        batch, readings = _Accumulator(sources), ReadingRows(registry)
         for message in messages:
-            self._decode_message(message, registry, batch)
+            if message.topic() != Topic.READINGS:
+                self._decode_message(message, registry, batch)
+            elif (refused := take_reading(message, readings)) is not None:
+                batch.rejects.append(refused)
         chosen = batch.choose_sources()
-        return DecodedBatch(
+        frames = DecodedBatch(
             copy=self._encoder.encode(batch.rows.values()),
             row_count=len(batch.rows),
             duplicate_count=batch.record_count - len(batch.rows),
@@ -151,6 +157,7 @@ class PythonFrameDecoder:
             chosen_sources=chosen,
             newest_received_at_ms=batch.newest_received_at_ms,
         )
+        return with_readings(frames, readings, sources)
 
     def _decode_message(self, message: RawMessage, registry: Registry, batch: _Accumulator) -> None:
         unpacked = unpack_message(message)
@@ -174,8 +181,6 @@ class PythonFrameDecoder:
 
 def unpack_message(message: RawMessage) -> tuple[FrameMessage, AvlPacket] | Reject:
     """The AVL packet in a message, or why there is none."""
-    if message.topic() == Topic.READINGS:
-        return reject(message, "unsupported", "posted readings are not stored yet")
     try:
         frame = decode_frame(message)
         return frame, unpack_avl(frame)
@@ -183,6 +188,31 @@ def unpack_message(message: RawMessage) -> tuple[FrameMessage, AvlPacket] | Reje
         return reject(message, error.reason, error.detail)
     except DecodeError as error:
         return reject(message, error.reason.value, f"{error.detail} (byte {error.offset})")
+
+
+def take_reading(message: RawMessage, readings: ReadingRows) -> Reject | None:
+    """Add a posted reading to the others, or say why it is none."""
+    try:
+        readings.take(message)
+    except MalformedMessageError as error:
+        return reject(message, error.reason, error.detail)
+    return None
+
+
+def with_readings(frames: DecodedBatch, readings: ReadingRows, sources: OdometerSources) -> DecodedBatch:
+    """The batch's frames and its readings in one; what was rejected is in `frames` already."""
+    if not readings.reading_count:
+        return frames
+    chosen = readings.stamp_odometers({**sources, **frames.chosen_sources})
+    return DecodedBatch(
+        copy=b"".join((frames.copy[: -len(TRAILER)], readings.encode(), TRAILER)),
+        row_count=frames.row_count + readings.row_count,
+        duplicate_count=frames.duplicate_count + readings.duplicate_count,
+        rows_by_day=Counter(frames.rows_by_day) + readings.rows_by_day,
+        rejects=frames.rejects,
+        chosen_sources={**frames.chosen_sources, **chosen},
+        newest_received_at_ms=max(frames.newest_received_at_ms, readings.newest_received_at_ms),
+    )
 
 
 def reject_untimely(message: RawMessage, indices: Iterable[int]) -> Reject:
@@ -194,25 +224,49 @@ def reject_untimely(message: RawMessage, indices: Iterable[int]) -> Reject:
 
 def reject(message: RawMessage, reason: str, detail: str) -> Reject:
     """A message as a dead letter. What of its key and headers is malformed stands in the detail."""
-    key, value = message.key(), message.value()
-    device_id, transport, received_at_ms = None, None, None
-    try:
-        frame = decode_frame(message)
-    except MalformedMessageError:
-        if isinstance(key, bytes) and imei_form.is_well_formed(text := key.decode("ascii", "replace")):
-            device_id = text
-        detail = f"{detail}; key {key!r:.80}, headers {message.headers()!r:.200}"
-    else:
-        device_id, transport, received_at_ms = frame.imei, frame.transport.value, frame.received_at_ms
+    value = message.value()
+    origin = _reading_origin(message) if message.topic() == Topic.READINGS else _frame_origin(message)
+    if not origin.is_whole:
+        detail = f"{detail}; key {message.key()!r:.80}, headers {message.headers()!r:.200}"
     body = value if isinstance(value, bytes) else (value or "").encode()
     return Reject(
         topic=message.topic() or "",
         partition=message.partition() or 0,
         offset=message.offset() or 0,
-        device_id=device_id,
-        transport=transport,
-        received_at_ms=received_at_ms,
+        device_id=origin.device_id,
+        transport=origin.transport,
+        received_at_ms=origin.received_at_ms,
         reason=reason,
         detail=detail,
         message=body,
     )
+
+
+class _Origin(NamedTuple):
+    """What a message's key and headers say, as far as they are in order."""
+
+    device_id: str | None
+    transport: str | None
+    received_at_ms: int | None
+    is_whole: bool
+
+
+def _frame_origin(message: RawMessage) -> _Origin:
+    key = message.key()
+    try:
+        frame = decode_frame(message)
+    except MalformedMessageError:
+        text = key.decode("ascii", "replace") if isinstance(key, bytes) else ""
+        return _Origin(text if imei_form.is_well_formed(text) else None, None, None, False)
+    return _Origin(frame.imei, frame.transport.value, frame.received_at_ms, True)
+
+
+def _reading_origin(message: RawMessage) -> _Origin:
+    key = message.key()
+    text = key.decode("ascii", "replace") if isinstance(key, bytes) else ""
+    device_id = text if is_device_id(text) else None
+    try:
+        received_at_ms = decode_received_at(received_at_of(message.headers()))
+    except MalformedMessageError:
+        return _Origin(device_id, None, None, False)
+    return _Origin(device_id, None, received_at_ms, device_id is not None)

@@ -49,6 +49,7 @@ class Intake:
         devices: number of each frame's device in the tables.
         first_positions: stream position of each frame's record 0.
         others: numbers of messages that hold no frame, or a datagram of another device than their key names.
+        readings: numbers of messages of the readings topic.
     """
 
     numbers: list[int] = field(default_factory=list)
@@ -58,6 +59,7 @@ class Intake:
     received_at_ms: list[int] = field(default_factory=list)
     first_positions: list[int] = field(default_factory=list)
     others: list[int] = field(default_factory=list)
+    readings: list[int] = field(default_factory=list)
 
     def frame_column(self) -> Column:
         """Entries of `placing.FRAME`."""
@@ -87,7 +89,7 @@ def take_in(
     for number, message in enumerate(messages):
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if topic == _READINGS:
-            intake.others.append(number)
+            intake.readings.append(number)
             continue
         key, value, headers = message.key(), message.value(), message.headers()
         device, kind, received_at_ms = device_numbers.get(key), _TCP_KIND, _usual_time(headers)

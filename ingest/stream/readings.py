@@ -117,7 +117,7 @@ def decode_reading(message: RawMessage) -> ReadingMessage:
     if not isinstance(value, bytes) or not value:
         reason = "no_value"
         raise MalformedMessageError(reason, "the message has no reading in it")
-    received_at_ms = decode_received_at(_received_at(message.headers()))
+    received_at_ms = decode_received_at(received_at_of(message.headers()))
     reading = decode_value(value)
     canonical = encode_reading(reading)
     return ReadingMessage(
@@ -150,6 +150,7 @@ def decode_value(value: bytes) -> Reading:
         raise MalformedMessageError(error.faults[0].reason, str(error)) from error
 
 
-def _received_at(headers: Headers | dict[str, str | bytes | None] | None) -> bytes | str | None:
+def received_at_of(headers: Headers | dict[str, str | bytes | None] | None) -> bytes | str | None:
+    """The content of the header `received_at`, unchecked; None without one."""
     pairs = headers.items() if isinstance(headers, dict) else headers or ()
     return next((content for name, content in pairs if name == RECEIVED_AT_HEADER), None)

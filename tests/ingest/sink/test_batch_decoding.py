@@ -18,10 +18,19 @@ from ingest.sink.columns import COLUMN_NAMES
 from ingest.sink.decoding import DecodedBatch, PythonFrameDecoder
 from ingest.stream.messages import Transport, encode_headers
 from telematics.avl.dictionary import Family, elements
+from telematics.clock import from_epoch_ms, rfc3339_ms
 from telematics.names import OdometerSource, Topic
 from tests.ingest.batch.frames import damage, make_packet
 from tests.ingest.codec8 import strategies, wire
-from tests.ingest.making import NOON_MS, FakeMessage, make_frame, make_installation, make_message, make_record
+from tests.ingest.making import (
+    NOON_MS,
+    FakeMessage,
+    make_frame,
+    make_installation,
+    make_message,
+    make_reading_message,
+    make_record,
+)
 from tests.ingest.sink.test_copy_binary import read_fields
 
 BATCH, REFERENCE = BatchFrameDecoder(), PythonFrameDecoder()
@@ -264,6 +273,39 @@ def as_messages(frames: Iterable[bytes], chance: random.Random) -> list[FakeMess
 @given(st.lists(strategies.any_packet, max_size=3), st.randoms(use_true_random=False))
 def test_a_batch_of_any_packets_is_the_same_both_ways(packets, chance) -> None:
     assert_same(as_messages([encode_tcp_frame(packet) for packet in packets], chance))
+
+
+@st.composite
+def any_reading(draw: st.DrawFn) -> FakeMessage:
+    """A posted reading of a device or a partner, now and then one that is none."""
+    document = {
+        "timestamp": rfc3339_ms(from_epoch_ms(NOON_MS + draw(st.sampled_from([-1000, 0, 1, 999, DAY_MS])))),
+        "odometer": draw(st.none() | st.floats(0, 10**7)),
+        "odometer_source": draw(st.none() | st.sampled_from([source.value for source in OdometerSource])),
+        "speed_mph": draw(st.none() | st.floats(0, 1000)),
+        "satellites": draw(st.none() | st.integers(0, 255)),
+        "location": draw(st.none() | st.just({"lat": 1.5, "lng": -2, "accuracy_m": 7})),
+        "dtc_codes": draw(st.none() | st.lists(st.just("P0300"), max_size=2)),
+        "ignition": draw(st.none() | st.booleans()),
+    }
+    key = draw(st.sampled_from([*(imei.encode() for imei in IMEIS), b"partner:pc_a", b"nobody"]))
+    bad = draw(st.none() | st.sampled_from([None, b"{}", b"\xff"]))
+    return make_reading_message(document, key=key, value=bad)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(strategies.any_packet, max_size=3),
+    st.lists(any_reading(), max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_frames_and_readings_mixed_in_one_batch_are_the_same_both_ways(packets, readings, chance) -> None:
+    messages = [*as_messages([encode_tcp_frame(packet) for packet in packets], chance), *readings]
+    chance.shuffle(messages)
+    batch = assert_same(messages)
+    without = assert_same([message for message in messages if message.topic() == Topic.AVL_FRAMES])
+    # frames are not moved by their neighbours: their rows come first, and the same
+    assert rows_of(batch)[: without.row_count] == rows_of(without)
 
 
 def same_on_noise(count: int, seed: int) -> Counter[str]:

@@ -100,11 +100,6 @@ def test_a_record_from_the_near_future_is_stored() -> None:
     assert (batch.row_count, len(batch.rejects)) == (1, 0)
 
 
-def test_posted_readings_are_parked_for_now() -> None:
-    (reject,) = decode(make_message(b"{}", topic=Topic.READINGS)).rejects
-    assert (reject.topic, reject.reason, reject.message) == (Topic.READINGS, "unsupported", b"{}")
-
-
 def test_a_command_in_the_frame_topic_is_parked() -> None:
     (reject,) = decode(make_message(encode_command_frame("getinfo"))).rejects
     assert reject.reason == "not_avl"
