@@ -66,25 +66,6 @@ def add(
     print(f"device {new.imei} {'added' if is_new else 'was there already, unchanged'}: vehicle {new.vin}")
 
 
-@device.command()
-def remove(
-    imei: Annotated[str, typer.Argument(help="The tracker's 15 digits.")],
-    at: Annotated[str | None, typer.Option(help="RFC 3339; default now.")] = None,
-) -> None:
-    """Take a tracker out of its vehicle; it may still log in, its records carry no VIN from then on."""
-    from ingest.registry.moving import restamp
-    from ingest.registry.repository import connect, end_installation
-    from telematics import imei as imei_form
-    from telematics.settings import load_settings
-
-    moment = device_moves.whole_milliseconds(clock.utc_now()) if at is None else device_moves.parse_moment(at)
-    parsed = imei_form.parse(imei)
-    with connect(load_settings(), "device") as connection:
-        end_installation(connection, parsed, moment, device_moves.actor())
-        restamp(connection, parsed, moment, with_cold_days=True)
-    print(f"device {parsed} is in no vehicle since {clock.rfc3339_ms(moment)}")
-
-
 @device.command(name="list")
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list instead of a table.")] = False,

@@ -1,19 +1,19 @@
-"""A device that moves to another car, or leaves service, with everything that was stored about it set right.
+"""A device that moves to another car, leaves its car or service, with all that was stored about it set right.
 
-`plan_move` is pure and decides; the functions below it write. A move changes which vehicle the records of a
+`plan_move` is pure and decides; the functions below it write. A change says which vehicle the records of a
 time belong to, so it does three things in one transaction:
 
-1. the present installation ends at the move, and the next one begins there (half-open: never both);
-2. hot rows from the move on get the vehicle that holds at their time now, with its installation's odometer;
+1. the present installation ends at the change; at a move the next one begins there (half-open: never both);
+2. hot rows from then on get the vehicle that holds at their time now, or none, with its odometer;
 3. days with such rows become dirty, so that the warehouse, which finds a row's vehicle anew whenever it loads
-   a day, loads them again. Days whose rows are no longer hot become dirty from the move on: nobody can see
-   here whether the device drove on them.
+   a day, loads them again. Days whose rows are no longer hot become dirty from then on: nobody can see here
+   whether the device drove on them.
 
-The sink remembers installations for a few seconds (`ingest.registry_cache.LIFETIME_S`), so rows that it
-stores just after the move may still name the old car. `restamp` once more after that time finds them.
+The sink remembers installations for a few seconds, so rows that it stores just after may still name the old
+car. `ingest.registry.second_look` finds them.
 
-Limit: the old car's live state keeps what the device said after a move that lies in the past, until that car
-has a device again.
+Limit: the old car's live state keeps what the device said after a change that lies in the past, until that
+car has a device again.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from datetime import date, datetime
 from typing import Final
 
 from ingest.registry.models import NewDevice
-from ingest.registry.registration import Interval, RegistrationConflictError
+from ingest.registry.registration import Interval, RegistrationConflictError, StoredDevice
 from ingest.registry.repository import Connection, end_installation, read_device, register_fleet, write_audit
 from ingest.registry.timeline import SINCE_EVER_MS, UNTIL_FOREVER_MS
 from telematics import clock
@@ -90,8 +90,8 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class MoveResult:
-    """What a move changed."""
+class Departure:
+    """What a move, a removal or a retirement changed."""
 
     left_vin: str | None
     """None: the device was in no vehicle."""
@@ -115,7 +115,7 @@ def plan_move(move: Move, present: Sequence[Interval], now: datetime) -> Interva
     if move.at > now:
         message = f"{name} cannot move in the future; give --at a time that has passed"
         raise RegistrationConflictError(message)
-    current = next((item for item in present if item.end_ms == UNTIL_FOREVER_MS), None)
+    current = _present(present)
     if current is not None and current.vin == move.vin:
         message = f"{name} is in this vehicle already, since {_text(current.start_ms)}"
         raise RegistrationConflictError(message)
@@ -135,7 +135,7 @@ def plan_move(move: Move, present: Sequence[Interval], now: datetime) -> Interva
     return current
 
 
-def move_device(connection: Connection, move: Move, actor: str, now: datetime) -> MoveResult:
+def move_device(connection: Connection, move: Move, actor: str, now: datetime) -> Departure:
     """Move a device, set right what is stored, and write it down; the caller commits.
 
     Raises:
@@ -174,7 +174,7 @@ def move_device(connection: Connection, move: Move, actor: str, now: datetime) -
         "rows": row_count,
     }
     write_audit(connection, actor, "device.move", [(move.imei, detail)])
-    return MoveResult(left_vin, row_count)
+    return Departure(left_vin, row_count)
 
 
 def restamp(connection: Connection, imei: str, since: datetime, *, with_cold_days: bool = False) -> int:
@@ -198,42 +198,72 @@ def restamp(connection: Connection, imei: str, since: datetime, *, with_cold_day
     return sum(rows_by_day.values())
 
 
-def retire_device(connection: Connection, imei: str, at: datetime, actor: str) -> str | None:
-    """Take a device out of service: it leaves its vehicle and may not log in again; the caller commits.
+def remove_device(connection: Connection, imei: str, at: datetime, actor: str) -> Departure:
+    """Take a device out of its vehicle; it may still log in. The caller commits.
 
-    Returns:
-        The VIN of the vehicle that it left, if it was in one.
+    Raises:
+        NotFoundError: the device is not registered, or in no vehicle.
+        RegistrationConflictError: it came to its vehicle only after `at`, or `at` has not come yet.
+    """
+    stored = _read_for_departure(connection, imei, at)
+    current = _present(stored.installations)
+    if current is None:
+        message = "the device is in no vehicle that it could leave; see `piston device list`"
+        raise NotFoundError(message)
+    left = _depart(connection, imei, current, at, actor)
+    write_audit(connection, actor, "device.remove", [(imei, _departed(left, at))])
+    return left
+
+
+def retire_device(connection: Connection, imei: str, at: datetime, actor: str) -> Departure:
+    """Take a device out of service: it leaves its vehicle and may not log in again; the caller commits.
 
     Raises:
         NotFoundError: the device is not registered.
         RegistrationConflictError: it is retired already, came to its vehicle only after `at`, or `at` has not
             come yet.
     """
+    stored = _read_for_departure(connection, imei, at)
+    if stored.status == "retired":
+        message = f"device …{imei[-6:]} is retired already"
+        raise RegistrationConflictError(message)
+    current = _present(stored.installations)
+    left = Departure(None, 0) if current is None else _depart(connection, imei, current, at, actor)
+    connection.execute("update devices set status = 'retired' where imei = %s", (imei,))
+    write_audit(connection, actor, "device.retire", [(imei, _departed(left, at))])
+    return left
+
+
+def _read_for_departure(connection: Connection, imei: str, at: datetime) -> StoredDevice:
     if at > clock.utc_now():
-        message = f"device …{imei[-6:]} cannot retire in the future; give --at a time that has passed"
+        # The registry says what was and is: what may still be revoked is not known before it happens.
+        message = f"device …{imei[-6:]} cannot leave in the future; give --at a time that has passed"
         raise RegistrationConflictError(message)
     connection.execute(_LOCK)
     stored = read_device(connection, imei)
     if stored is None:
         message = "no such device; see `piston device list`"
         raise NotFoundError(message)
-    if stored.status == "retired":
-        message = f"device …{imei[-6:]} is retired already"
-        raise RegistrationConflictError(message)
-    current = next((item for item in stored.installations if item.end_ms == UNTIL_FOREVER_MS), None)
-    if current is not None and clock.epoch_ms(at) <= current.start_ms:
+    return stored
+
+
+def _depart(connection: Connection, imei: str, current: Interval, at: datetime, actor: str) -> Departure:
+    if clock.epoch_ms(at) <= current.start_ms:
         message = (
             f"device …{imei[-6:]} is in its present vehicle since {_text(current.start_ms)}; give --at a "
             f"later time"
         )
         raise RegistrationConflictError(message)
-    if current is not None:
-        end_installation(connection, imei, at, actor, is_audited=False)
-        restamp(connection, imei, at, with_cold_days=True)
-    connection.execute("update devices set status = 'retired' where imei = %s", (imei,))
-    vin = None if current is None else current.vin
-    write_audit(connection, actor, "device.retire", [(imei, {"vin": vin, "at": clock.rfc3339_ms(at)})])
-    return vin
+    end_installation(connection, imei, at, actor, is_audited=False)
+    return Departure(current.vin, restamp(connection, imei, at, with_cold_days=True))
+
+
+def _departed(left: Departure, at: datetime) -> dict[str, object]:
+    return {"vin": left.left_vin, "at": clock.rfc3339_ms(at), "rows": left.row_count}
+
+
+def _present(installations: Sequence[Interval]) -> Interval | None:
+    return next((item for item in installations if item.end_ms == UNTIL_FOREVER_MS), None)
 
 
 def _text(epoch_ms: int) -> str:

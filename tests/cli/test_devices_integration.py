@@ -97,14 +97,19 @@ def test_a_move_backwards_or_of_nobody_is_one_sentence(piston, imei):
 
 def test_a_device_may_leave_its_vehicle_and_enter_another_later(piston, imei):
     piston("add", imei, "--vin", VIN)
-    assert piston("remove", imei, "--at", "2026-01-01T00:00:00Z").exit_code == 0
+    assert failure(piston("remove", imei, "--at", "2999-01-01T00:00:00Z", "--no-wait"))[0] == 4
+    removed = piston("remove", imei, "--at", "2026-01-01T00:00:00Z")
+    assert removed.exit_code == 0
+    assert f"left vehicle {VIN}; it is in none since 2026-01-01T00:00:00.000Z" in removed.stdout
+    assert "waiting until every sink knows it" in removed.stdout
+    assert failure(piston("remove", imei, "--no-wait"))[0] == 5
     moved = piston("add", imei, "--vin", WRONG_DIGIT, "--since", "2026-01-01T01:00:00+01:00")
     assert moved.exit_code == 0
 
 
 def test_a_retired_device_is_listed_as_such(piston, imei):
     piston("add", imei, "--vin", VIN)
-    retired = piston("retire", imei, "--at", "2026-01-01T00:00:00Z")
+    retired = piston("retire", imei, "--at", "2026-01-01T00:00:00Z", "--no-wait")
     assert retired.exit_code == 0
     assert f"it left vehicle {VIN} at 2026-01-01T00:00:00.000Z" in retired.stdout
     (mine,) = [item for item in json.loads(piston("list", "--json").stdout) if item["imei"] == imei]

@@ -1,17 +1,18 @@
 """A device that moves to another car: history stays right, in what is stored and in what is to come."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
 from ingest.codec8.records import IoElement
 from ingest.registry.models import Family, NewDevice
-from ingest.registry.moving import Move, move_device, restamp, retire_device
+from ingest.registry.moving import Departure, Move, move_device, remove_device, restamp, retire_device
 from ingest.registry.registration import RegistrationConflictError
-from ingest.registry.repository import active_imeis, add_device, connect, load_timeline
+from ingest.registry.repository import Connection, active_imeis, add_device, connect, load_timeline
+from ingest.registry.second_look import restamp_again
 from telematics.clock import from_epoch_ms, utc_now
-from telematics.errors import NotFoundError
+from telematics.errors import NotFoundError, UnavailableError
 from telematics.names import Origin
 from tests.ingest.making import (
     NOON_MS,
@@ -23,6 +24,7 @@ from tests.ingest.making import (
     make_record,
 )
 from tests.ingest.sink.conftest import Bench, Vehicle
+from warehouse.dirty import dirty_days
 
 pytestmark = pytest.mark.integration
 
@@ -91,8 +93,84 @@ def test_what_a_sink_stored_before_it_knew_is_found_by_a_second_look(bench: Benc
     assert bench.rows(vehicle.imei)[-1]["vin"] == there
 
 
-def test_days_that_are_no_longer_hot_are_loaded_again_from_the_move_on(
+def _move(connection: Connection, imei: str, at: datetime) -> Departure:
+    return move_device(connection, Move(imei, fresh_vin(), at), "test", utc_now())
+
+
+def _remove(connection: Connection, imei: str, at: datetime) -> Departure:
+    return remove_device(connection, imei, at, "test")
+
+
+def _retire(connection: Connection, imei: str, at: datetime) -> Departure:
+    return retire_device(connection, imei, at, "test")
+
+
+departures = pytest.mark.parametrize("depart", [_move, _remove, _retire])
+Depart = Callable[[Connection, str, datetime], Departure]
+
+
+@departures
+def test_rows_that_a_sink_stores_meanwhile_lose_the_old_car_whoever_is_slow(
+    bench: Bench, vehicle: Vehicle, depart: Depart
+) -> None:
+    sink, _ = bench.sink()
+    sink.handle(frames(bench, vehicle.imei, 0, 1))
+    with connect(bench.settings, "test") as connection:
+        assert depart(connection, vehicle.imei, NOON + SECOND) == Departure(vehicle.vin, 1)
+    version = day_version(bench)
+    sink.handle(frames(bench, vehicle.imei, 2, 3))  # by what it read before
+    slow = sink_in_the_middle(bench, vehicle)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            slow.commit()
+            slow.close()
+
+    with connect(bench.settings, "test") as connection:
+        connection.autocommit = True
+        assert restamp_again(connection, vehicle.imei, NOON + SECOND, sleep=wait) == 3
+        assert restamp_again(connection, vehicle.imei, NOON + SECOND, sleep=waits.append) == 0
+    assert waits[:4] == [7.0, 0.25, 0.25, 7.0], "first the sinks' memory, then the one that is slow"
+    before, *after = [row["vin"] for row in bench.rows(vehicle.imei)]
+    assert before == vehicle.vin
+    assert len(set(after)) == 1, "all rows of after are in one car or in none"
+    assert after[0] != vehicle.vin
+    assert day_version(bench) >= version + 2, "the sink's own batch, and what was set right"
+
+
+def test_a_transaction_that_does_not_end_is_told_and_holds_up_nothing_else(
     bench: Bench, vehicle: Vehicle
+) -> None:
+    sink, _ = bench.sink()
+    sink.handle(frames(bench, vehicle.imei, 0, 1))
+    slow = sink_in_the_middle(bench, vehicle)
+    with connect(bench.settings, "test") as connection:
+        connection.autocommit = True
+        with connection.transaction():
+            _remove(connection, vehicle.imei, NOON + SECOND)
+        sink.handle(frames(bench, vehicle.imei, 2))
+        with pytest.raises(UnavailableError, match="pg_stat_activity"):
+            restamp_again(connection, vehicle.imei, NOON + SECOND, patience_s=0, sleep=lambda _seconds: None)
+    slow.close()
+    assert [row["vin"] for row in bench.rows(vehicle.imei)] == [vehicle.vin, None, None]
+
+
+def sink_in_the_middle(bench: Bench, vehicle: Vehicle) -> Connection:
+    """An open transaction with a row of the old car, four seconds after noon."""
+    connection = connect(bench.settings, "test")
+    connection.execute(
+        "insert into telemetry (time, device_id, vin, event_id, received_at, content_hash, stream_position)"
+        " values (%s, %s, %s, 0, now(), 4, 4)",
+        (NOON + 4 * SECOND, vehicle.imei, vehicle.vin),
+    )
+    return connection
+
+
+@departures
+def test_days_that_are_no_longer_hot_are_loaded_again_from_then_on(
+    bench: Bench, vehicle: Vehicle, depart: Depart
 ) -> None:
     days = ["2001-02-03", "2001-02-04", "2001-02-05"]
     with connect(bench.settings, "test") as connection:
@@ -103,12 +181,44 @@ def test_days_that_are_no_longer_hot_are_loaded_again_from_the_move_on(
                 (day,),
             )
             connection.execute("insert into day_loads values (%s, now(), 'test', 1, 1, false, now())", (day,))
-    move(bench, vehicle.imei, fresh_vin(), -(NOON - from_epoch_ms(981_244_800_000)).total_seconds())
+        depart(connection, vehicle.imei, from_epoch_ms(981_244_800_000))
     rows = bench.query("select version from hot_days where day = any(%s::date[]) order by day", days)
     assert [row["version"] for row in rows] == [1, 2, 2]
+    assert dirty_days(bench.settings, date(2001, 2, 3), date(2001, 2, 6)) == [
+        date(2001, 2, 4), date(2001, 2, 5),
+    ]  # fmt: skip
     with connect(bench.settings, "test") as connection:
         connection.execute("delete from day_loads where day = any(%s::date[])", (days,))
         connection.execute("delete from hot_days where day = any(%s::date[])", (days,))
+
+
+@pytest.mark.parametrize("depart", [_remove, _retire])
+def test_a_refused_departure_changes_nothing(bench: Bench, vehicle: Vehicle, depart: Depart) -> None:
+    move(bench, vehicle.imei, fresh_vin(), 5)
+    stay = "select vin, removed_at::text from device_installations where imei = %s order by installed_at"
+    before = bench.query(stay, vehicle.imei)
+    for at, says in [(utc_now() + SECOND, "in the future"), (NOON + 5 * SECOND, "present vehicle since")]:
+        with (
+            pytest.raises(RegistrationConflictError, match=says),
+            connect(bench.settings, "test") as connection,
+        ):
+            depart(connection, vehicle.imei, at)
+    with pytest.raises(NotFoundError), connect(bench.settings, "test") as connection:
+        depart(connection, fresh_imei(), NOON)
+    assert bench.query(stay, vehicle.imei) == before
+
+
+def test_a_removed_device_may_log_in_and_cannot_be_removed_twice(bench: Bench, vehicle: Vehicle) -> None:
+    with connect(bench.settings, "test") as connection:
+        assert _remove(connection, vehicle.imei, NOON) == Departure(vehicle.vin, 0)
+        assert active_imeis(connection, [vehicle.imei]) == {vehicle.imei}
+        with pytest.raises(NotFoundError, match="piston device list"):
+            _remove(connection, vehicle.imei, NOON + SECOND)
+    trail = bench.query(
+        "select action, detail from audit_events where subject = %s order by audit_event_id", vehicle.imei
+    )
+    assert [event["action"] for event in trail] == ["device.add", "device.remove"]
+    assert trail[1]["detail"] == {"vin": vehicle.vin, "at": "2025-03-14T12:00:00.000Z", "rows": 0}
 
 
 def test_a_move_there_and_back_leaves_three_stays_and_an_audit_trail(bench: Bench, vehicle: Vehicle) -> None:
@@ -150,7 +260,7 @@ def test_a_retired_device_leaves_its_car_and_may_not_log_in_until_it_is_added_ag
     sink, _ = bench.sink()
     sink.handle(frames(bench, vehicle.imei, 0, 1))
     with connect(bench.settings, "test") as connection:
-        assert retire_device(connection, vehicle.imei, NOON + SECOND, "test") == vehicle.vin
+        assert retire_device(connection, vehicle.imei, NOON + SECOND, "test") == Departure(vehicle.vin, 1)
         assert active_imeis(connection, [vehicle.imei]) == frozenset()
         with pytest.raises(RegistrationConflictError, match="already"):
             retire_device(connection, vehicle.imei, NOON + SECOND, "test")
