@@ -52,7 +52,9 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class Layout:
+    """What one device sends: its codec, and (AVL id, width) of each element in the order of the wire."""
+
     codec: CodecId
     imei: str
     keys: tuple[tuple[int, int], ...]
@@ -67,13 +69,13 @@ def build_workload(traffic: Traffic, frame_count: int, shift_ms: int = 0) -> Wor
         shift_ms: added to every record's time, so that the same frames are other records.
     """
     chance = random.Random(_SEED)
-    layouts = [_layout(number, chance) for number in range(DEVICE_COUNT)]
+    layouts = build_layouts(chance)
     frames: list[bytes] = []
     imeis: list[str] = []
     record_count, start_ms = 0, _START_MS + shift_ms
     for number in range(frame_count):
         layout = layouts[number % DEVICE_COUNT]
-        size = _size(traffic, chance)
+        size = packet_size(traffic, chance)
         records = tuple(
             _record(layout, start_ms + (number * 64 + place) * 1000, chance) for place in range(size)
         )
@@ -83,23 +85,29 @@ def build_workload(traffic: Traffic, frame_count: int, shift_ms: int = 0) -> Wor
     return Workload(frames, imeis, record_count)
 
 
-def _size(traffic: Traffic, chance: random.Random) -> int:
+def build_layouts(chance: random.Random) -> list[Layout]:
+    """The layouts of all devices."""
+    return [_layout(number, chance) for number in range(DEVICE_COUNT)]
+
+
+def packet_size(traffic: Traffic, chance: random.Random) -> int:
+    """How many records the next frame has."""
     if traffic is Traffic.BATCH:
         return chance.randint(1, 30)
     return chance.choices((1, 2, 3), (0.7, 0.2, 0.1))[0]
 
 
-def _layout(number: int, chance: random.Random) -> _Layout:
+def _layout(number: int, chance: random.Random) -> Layout:
     codec = CodecId.CODEC_8_EXTENDED if chance.random() < _EXTENDED_SHARE else CodecId.CODEC_8
     largest = 2**16 if codec is CodecId.CODEC_8_EXTENDED else _MAX_CODEC_8_ID
     known = {key for key in elements(FAMILY) if key[1] and key[0] <= largest}
     usual = [key for key in sorted(known) if key[0] in _USUAL_IDS]
     others = sorted(known.difference(usual))
     keys = usual + chance.sample(others, ELEMENT_COUNT - len(usual))
-    return _Layout(codec, f"359{number:012d}", tuple(sorted(keys, key=lambda key: (key[1], key[0]))))
+    return Layout(codec, f"359{number:012d}", tuple(sorted(keys, key=lambda key: (key[1], key[0]))))
 
 
-def _record(layout: _Layout, time_ms: int, chance: random.Random) -> AvlRecord:
+def _record(layout: Layout, time_ms: int, chance: random.Random) -> AvlRecord:
     return AvlRecord(
         timestamp_ms=time_ms,
         priority=chance.choice((0, 0, 0, 1)),

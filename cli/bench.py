@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(decode)
     bench.command()(sink)
     bench.command()(gateway)
+    bench.command("end-to-end")(end_to_end)
     app.add_typer(bench, name="bench")
 
 
@@ -40,6 +41,13 @@ def gateway(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
     from benchmarks.gateway import run
 
     _print(lambda: run(rounds), as_json)
+
+
+def end_to_end(as_json: _JSON = False) -> None:
+    """Everything at once, device port to durable rows and live-status; starts servers of its own."""
+    from benchmarks.end_to_end import run
+
+    _print(run, as_json)
 
 
 def _print(run: "Callable[[], Report]", as_json: bool) -> None:
