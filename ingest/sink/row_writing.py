@@ -1,9 +1,9 @@
 """Records as rows of COPY BINARY, in compiled code: the bytes that `CopyEncoder` makes of `build_row`.
 
 STRATEGY: per record, the elements fill slots of the fixed-size columns, or are noted as having none; then the
-row is written in one go. Rows out of the ordinary are left out and reported, for the reference to build:
-elements whose rule says so, trouble-code texts that are no plain list, and an id that comes twice in what
-goes to `raw_data`.
+row is written in one go. Those without a column are kept sorted by id, the order of keys in `raw_data`. Rows
+out of the ordinary are left out and reported, for the reference to build: elements whose rule says so,
+trouble-code texts that are no plain list, and an id that comes twice in what goes to `raw_data`.
 """
 
 from struct import Struct
@@ -49,15 +49,15 @@ _SOURCE_SIZES: Final = np.array([len(source.value) for source in SOURCES], np.ui
 _0, _1, _4 = np.uint64(0), np.uint64(1), np.uint64(4)
 _NULL: Final = np.uint64(0xFFFFFFFF)
 _JSONB_VERSION: Final = np.uint8(1)
-_QUOTE, _OPEN, _CLOSE, _COLON, _COMMA, _BLANK = (np.uint8(ord(character)) for character in '"{}:, ')
+_QUOTE, _OPEN, _CLOSE, _COLON, _COMMA = (np.uint8(ord(character)) for character in '"{}:,')
 _LATITUDE, _LONGITUDE, _ANGLE = (
-    np.frombuffer(f'"{name}": '.encode(), np.uint8) for name in ("latitude", "longitude", "angle")
+    np.frombuffer(f'"{name}":'.encode(), np.uint8) for name in ("latitude", "longitude", "angle")
 )
 
 _INTEGER, _REAL, _FLAG = int(Kind.INTEGER), int(Kind.REAL), int(Kind.FLAG)
 _DTC_COUNT, _DTC_LIST, _REFERENCE = int(Kind.DTC_COUNT), int(Kind.DTC_LIST), int(Kind.REFERENCE)
 
-# Sizes at most: a row without what varies; an element as JSON (`"65535": 18446744073709551615, `); a byte of
+# Sizes at most: a row without what varies; an element as JSON (`"65535":18446744073709551615,`); a byte of
 # a variable-length value, as hexadecimal digits or as a code of one letter with its length.
 ROW_BYTES: Final = 640
 ELEMENT_BYTES: Final = 32
@@ -89,8 +89,7 @@ def _put_separator(out: Bytes, at: Any, is_first: Any) -> Any:
     if is_first:
         return at
     out[at] = _COMMA
-    out[at + _1] = _BLANK
-    return at + np.uint64(2)
+    return at + _1
 
 
 @inlined
@@ -99,8 +98,18 @@ def _put_id(out: Bytes, at: Any, avl_id: Any) -> Any:
     at = put_decimal(out, at + _1, np.uint64(avl_id))
     out[at] = _QUOTE
     out[at + _1] = _COLON
-    out[at + np.uint64(2)] = _BLANK
-    return at + np.uint64(3)
+    return at + np.uint64(2)
+
+
+@inlined
+def _add_unfit(unfit: Column, count: Any, elements: Elements, place: Any) -> Any:
+    """Put an element where its id belongs; devices send ids nearly in order, so few have to move."""
+    slot, avl_id = count, elements[place].id
+    while slot > 0 and elements[unfit[slot - 1]].id > avl_id:
+        unfit[slot] = unfit[slot - 1]
+        slot -= 1
+    unfit[slot] = place
+    return count + 1
 
 
 @inlined
@@ -114,21 +123,11 @@ def _put_raw_data(
     unfit_count: Any,
     is_off_globe: Any,
     has_odd_angle: Any,
-    dtc_count: Any,
 ) -> Any:
-    """What has no column, as the JSON text that `json.dumps` writes."""
+    """What has no column, as the JSON text that the reference writes."""
     out[at] = _OPEN
     at += _1
     is_first = True
-    if is_off_globe:
-        at = put_signed_decimal(out, put_text(out, at, _LATITUDE), np.int64(record.latitude_raw))
-        at = _put_separator(out, at, False)
-        at = put_signed_decimal(out, put_text(out, at, _LONGITUDE), np.int64(record.longitude_raw))
-        is_first = False
-    if has_odd_angle:
-        at = _put_separator(out, at, is_first)
-        at = put_decimal(out, put_text(out, at, _ANGLE), np.uint64(record.angle_deg))
-        is_first = False
     for number in range(unfit_count):
         element = elements[unfit[number]]
         at = _put_id(out, _put_separator(out, at, is_first), element.id)
@@ -140,9 +139,15 @@ def _put_raw_data(
             out[at] = _QUOTE
             at += _1
         is_first = False
-    if dtc_count > 0:
-        at = _put_id(out, _put_separator(out, at, is_first), DTC_COUNT_ID)
-        at = put_decimal(out, at, np.uint64(dtc_count))
+    if has_odd_angle:
+        at = _put_separator(out, at, is_first)
+        at = put_decimal(out, put_text(out, at, _ANGLE), np.uint64(record.angle_deg))
+        is_first = False
+    if is_off_globe:
+        at = _put_separator(out, at, is_first)
+        at = put_signed_decimal(out, put_text(out, at, _LATITUDE), np.int64(record.latitude_raw))
+        at = _put_separator(out, at, False)
+        at = put_signed_decimal(out, put_text(out, at, _LONGITUDE), np.int64(record.longitude_raw))
     out[at] = _CLOSE
     return at + _1
 
@@ -253,7 +258,8 @@ def write_rows(
             slots[_HEADING] = np.uint64(record.angle_deg)
             present[_HEADING] = True
 
-        unfit_count, dtc_count, dtc_list, code_count, is_rare = 0, np.int64(-1), -1, 0, False
+        unfit_count, dtc_count, dtc_place, is_rare = 0, np.int64(-1), 0, False
+        dtc_list, code_count = -1, 0
         stamp = number + 1
         for place in range(record.element_start, record.element_end):
             element = elements[place]
@@ -285,7 +291,7 @@ def write_rows(
                             continue
                 elif kind == _DTC_COUNT:
                     if dtc_count < 0:
-                        dtc_count = np.int64(raw)
+                        dtc_count, dtc_place = np.int64(raw), place
                         continue
                 elif kind == _REFERENCE:
                     is_rare = True
@@ -296,9 +302,11 @@ def write_rows(
                     continue
             is_rare = is_rare or stamps[element.id] == stamp
             stamps[element.id] = stamp
-            unfit[unfit_count] = place
-            unfit_count += 1
-        if is_rare or (dtc_count > 0 and stamps[DTC_COUNT_ID] == stamp):
+            unfit_count = _add_unfit(unfit, unfit_count, elements, place)
+        if dtc_count > 0:
+            is_rare = is_rare or stamps[DTC_COUNT_ID] == stamp
+            unfit_count = _add_unfit(unfit, unfit_count, elements, dtc_place)
+        if is_rare:
             rare[rare_count] = number
             rare_at[rare_count] = np.int64(at)
             rare_count += 1
@@ -344,7 +352,7 @@ def write_rows(
             at = end
         else:
             at = put32(out, at, _NULL)
-        if unfit_count > 0 or not is_on_globe or has_odd_angle or dtc_count > 0:
+        if unfit_count > 0 or not is_on_globe or has_odd_angle:
             out[at + _4] = _JSONB_VERSION
             end = _put_raw_data(
                 out,
@@ -356,7 +364,6 @@ def write_rows(
                 unfit_count,
                 not is_on_globe,
                 has_odd_angle,
-                dtc_count,
             )
             put32(out, at, end - at - _4)
             at = end

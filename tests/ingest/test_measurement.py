@@ -53,6 +53,16 @@ def test_head_is_converted_to_the_blueprints_units() -> None:
     assert (row["heading"], row["event_id"], row["priority"], row["satellites"]) == (271, 239, 1, 9)
 
 
+def test_what_has_no_column_stands_in_the_order_in_which_postgresql_keeps_keys() -> None:
+    row = measured(
+        IoElement(10800, 2, 7), IoElement(30, 1, 2), IoElement(9, 2, 1), IoElement(700, 0, b"\x0a"),
+        family="OBD", latitude_raw=-900_000_001, angle_deg=361,
+    )  # fmt: skip
+    assert row["raw_data"] == (
+        '{"9":1,"30":2,"700":"0a","10800":7,"angle":361,"latitude":-900000001,"longitude":-837000000}'
+    )
+
+
 def test_what_was_not_sent_is_absent() -> None:
     assert set(measured()) == {
         "event_id", "priority", "satellites", "speed_mph", "altitude_ft", "lat", "lng", "is_valid", "heading",
