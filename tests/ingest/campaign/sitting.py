@@ -115,18 +115,22 @@ class _Sitting:
 
     async def run(self, rounds: Sequence[Round], started: float) -> SittingResult:
         port = self._system.settings.gateway_port
-        async with asyncio.TaskGroup() as group:
-            drives = [
-                group.create_task(tracker.drive())
-                for tracker in make_trackers(self._cars, self._ledger, port, PAUSE_S, self._stop)
-            ]
+        trackers = make_trackers(self._cars, self._ledger, port, PAUSE_S, self._stop)
+        drives = [asyncio.create_task(tracker.drive()) for tracker in trackers]
+        try:
             await self._until(lambda: self._goes_on(0), "the system does not begin")
             results = []
             for one in rounds:
                 results.append(await self._round(one))
                 self._progress(_line(results[-1]))
+                for drive in drives:
+                    if drive.done():  # one that met an answer that must not be
+                        drive.result()
             self._stop.set()
-            await self._until(self._have_ended(drives), "the trackers do not come to an end")
+            await asyncio.wait_for(asyncio.gather(*drives), _PATIENCE_S)
+        finally:
+            for drive in drives:
+                drive.cancel()
         await self._until(self._off_loop(self._system.is_settled), "the consumers do not catch up")
         verdict, totals = await asyncio.to_thread(self._compare)
         return SittingResult(tuple(results), verdict, totals, round(time.monotonic() - started, 1))
@@ -206,13 +210,6 @@ class _Sitting:
             return False
         present = await asyncio.to_thread(self._system.present, identities)
         return present.keys() == identities and await asyncio.to_thread(self._system.is_warehouse_up)
-
-    @staticmethod
-    def _have_ended(drives: Sequence[asyncio.Task[None]]) -> Callable[[], Awaitable[bool]]:
-        async def have_ended() -> bool:
-            return all(drive.done() for drive in drives)
-
-        return have_ended
 
     @staticmethod
     def _off_loop(look: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
