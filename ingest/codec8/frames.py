@@ -52,7 +52,12 @@ MIN_DATAGRAM_LENGTH: Final = UDP_HEADER_LENGTH + IMEI_LENGTH + MIN_DATA_LENGTH
 
 _U16: Final = Struct(">H")
 _U32: Final = Struct(">I")
-_HEADER: Final = Struct(">II")
+_HEAD: Final = Struct(">IIBB")
+"""Preamble, length, codec id, number of data 1."""
+_TAIL: Final = Struct(">BI")
+"""Number of data 2, checksum."""
+_TAIL_LENGTH: Final = _TAIL.size
+_arc: Final = fast.arc
 _SHORTEST: Final = MIN_DATA_LENGTH + FRAME_OVERHEAD
 
 
@@ -61,7 +66,7 @@ def crc16(data: bytes) -> int:
 
     The check value for the ASCII digits 1 to 9 is BB3D.
     """
-    checksum: int = fast.arc(data)
+    checksum: int = _arc(data)
     return checksum
 
 
@@ -160,17 +165,17 @@ def whole_avl_frame(received: bytes, max_data_length: int = MAX_DATA_LENGTH) -> 
     size = len(received)
     if size < _SHORTEST or size > max_data_length + FRAME_OVERHEAD:
         return None
-    preamble, data_length = _HEADER.unpack_from(received)
-    if preamble or data_length + FRAME_OVERHEAD != size:
+    preamble, data_length, codec, first = _HEAD.unpack_from(received)
+    second, checksum = _TAIL.unpack_from(received, size - _TAIL_LENGTH)
+    if (
+        preamble
+        or data_length + FRAME_OVERHEAD != size
+        or first != second
+        or codec not in _AVL_CODECS
+        or checksum != _arc(received[HEADER_LENGTH:-CRC_LENGTH])
+    ):
         return None
-    (checksum,) = _U32.unpack_from(received, size - CRC_LENGTH)
-    codec = _AVL_CODECS.get(received[HEADER_LENGTH])
-    count = received[HEADER_LENGTH + 1]
-    if codec is None or count != received[-CRC_LENGTH - 1]:
-        return None
-    if checksum != fast.arc(received[HEADER_LENGTH:-CRC_LENGTH]):
-        return None
-    return codec, count
+    return _AVL_CODECS[codec], first
 
 
 def delimit_login(stream: bytes | bytearray) -> NeedMore | str | FramingLost:

@@ -22,7 +22,7 @@ from ingest.codec8.encoding import encode_udp_acknowledgement
 from ingest.codec8.errors import DecodeError
 from ingest.codec8.frames import PING_BYTE
 from ingest.codec8.records import AVL_CODECS, CommandMessage
-from ingest.gateway.flights import DatagramFlight, Flight
+from ingest.gateway.flights import Flight
 from ingest.gateway.hub import Hub
 from ingest.gateway.messages import settle_message
 from ingest.gateway.rates import RateBucket
@@ -39,13 +39,13 @@ Address = tuple[str, int]
 _Identity = tuple[str, int, int, int]
 
 
-class _Datagram(DatagramFlight):
+class _Datagram(Flight):
     """A datagram on its way to Kafka, and where its acknowledgement goes."""
 
     __slots__ = ("address", "answer", "identity", "key")
 
     def __init__(self, port: "DatagramPort", datagram: bytes, envelope: Envelope, address: Address) -> None:
-        super().__init__(port, datagram, envelope.record_count, port.now_ms(), time.monotonic())
+        super().__init__(port, datagram, envelope.record_count, port.stamp(Transport.UDP), time.monotonic())
         self.address = address
         self.answer = encode_udp_acknowledgement(
             envelope.packet_id, envelope.avl_packet_id, envelope.record_count
@@ -60,7 +60,7 @@ class DatagramPort(asyncio.DatagramProtocol):
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.now_ms = hub.now_ms
+        self.stamp = hub.stamp
         self._transport: asyncio.DatagramTransport | None = None
         self._recent: OrderedDict[_Identity, _Datagram | None] = OrderedDict()
         self._buckets: dict[str, RateBucket] = {}

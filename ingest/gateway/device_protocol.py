@@ -17,8 +17,8 @@ codecs 12 to 15 is never acknowledged: they would take the four bytes for a comm
 """
 
 import asyncio
-import time
 from collections import deque
+from time import monotonic
 from typing import Final, cast
 
 from ingest.codec8.connection import (
@@ -42,8 +42,10 @@ from ingest.gateway.messages import settle_message
 from ingest.gateway.rates import RateBucket
 from ingest.gateway.stats import Refusal
 from ingest.registry.directory import Admission
+from ingest.stream.messages import Transport
 from telematics.names import Topic
 
+_WITHOUT_LIMIT: Final = RateBucket(0.0, 0.0)
 _COUNT_AT: Final = HEADER_LENGTH + 1  # number of data 1, behind the codec id
 _PARKED: Final = frozenset({Reason.UNKNOWN_CODEC, Reason.COUNT_MISMATCH})
 
@@ -54,6 +56,25 @@ _TOO_FAST: Final = 2
 
 class DeviceProtocol(asyncio.Protocol):
     """One connection. Everything runs in the event loop."""
+
+    __slots__ = (
+        "_begun_at",
+        "_bucket",
+        "_by_codec",
+        "_device",
+        "_flights",
+        "_held",
+        "_hub",
+        "_is_finishing",
+        "_key",
+        "_max_in_flight",
+        "_moved_at",
+        "_pauses",
+        "_slot",
+        "_topic",
+        "_transport",
+        "owner",
+    )
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -66,10 +87,10 @@ class DeviceProtocol(asyncio.Protocol):
         self._flights: deque[Flight] = deque()
         self._held: deque[Flight] = deque()
         self._slot = CommandSlot()
-        self._bucket: RateBucket | None = None
+        self._bucket = _WITHOUT_LIMIT
         self._pauses = 0
         self._is_finishing = False
-        self._moved_at = time.monotonic()
+        self._moved_at = monotonic()
         """When bytes came in or an acknowledgement went out last, and before the login when it began."""
         self._begun_at = 0.0
         """When the incomplete frame began; 0 between frames."""
@@ -93,7 +114,20 @@ class DeviceProtocol(asyncio.Protocol):
         """Take what came in."""
         if self._is_finishing:
             return  # unread bytes would turn the close into a reset, which takes the last ACK with it
-        self._take(self._device.feed(data))
+        whole = self._device.whole_frame(data)
+        if whole is None:
+            self._take(self._device.feed(data))
+            return
+        # What nearly every read brings, without the detour by events: a third of the gateway's own work.
+        codec, record_count = whole
+        counts = self._by_codec[codec]
+        counts[0] += 1
+        counts[1] += record_count
+        now = self._moved_at = monotonic()
+        self._accept_frame(data, record_count, now)
+        self._bucket.left -= 1
+        if self._held or self._bucket.left < 0:
+            self._rein_in()
 
     def eof_received(self) -> bool:
         """The peer sends no more; it may still wait for acknowledgements."""
@@ -119,8 +153,8 @@ class DeviceProtocol(asyncio.Protocol):
 
     def delivered(self, flight: Flight, is_durable: bool) -> None:
         """Kafka's word on a frame: acknowledge it and those before it, or have it sent again."""
-        stats, flights = self._hub.stats, self._flights
-        if self._transport is None:
+        stats, flights, transport = self._hub.stats, self._flights, self._transport
+        if transport is None:
             stats.unsent_acknowledgements += is_durable
             return
         if not is_durable:
@@ -130,35 +164,27 @@ class DeviceProtocol(asyncio.Protocol):
                 self._hub.retry(flight)
             return
         flight.is_delivered = True
-        now = self._moved_at = time.monotonic()
+        now = self._moved_at = monotonic()
         while flights and flights[0].is_delivered:
             done = flights.popleft()
-            if self._answer(done.record_count):
+            if self._transport is transport:
+                transport.write(self._device.acknowledge(done.record_count))
                 stats.acknowledge(done.record_count, now - done.started_at)
-            else:
+            else:  # a write that overflows the buffer calls `pause_writing`, which ends the connection
                 stats.unsent_acknowledgements += 1
-        if self._is_gone():
-            return
         if self._held:
             self.pump()
-        elif not flights:
-            if self._is_finishing:
-                self._transport.close()
-            elif self._slot.waiting is not None:
-                self._write_command()
+        elif self._is_finishing or self._slot.waiting is not None:
+            self._go_on()
 
-    def _answer(self, record_count: int) -> bool:
-        """Acknowledge a frame; False if the connection has ended.
-
-        Writing may end it: a transport whose buffer overflows calls `pause_writing` at once.
-        """
-        if self._transport is None:
-            return False
-        self._transport.write(self._device.acknowledge(record_count))
-        return True
-
-    def _is_gone(self) -> bool:
-        return self._transport is None
+    def _go_on(self) -> None:
+        """When nothing waits for Kafka any more: close, or write the command that waits."""
+        if self._transport is None or self._flights:
+            return
+        if self._is_finishing:
+            self._transport.close()
+        else:
+            self._write_command()
 
     def relaunch(self, flight: Flight) -> bool:
         """Send a frame again that Kafka did not take; False if there is still no room."""
@@ -213,7 +239,7 @@ class DeviceProtocol(asyncio.Protocol):
         """Whether a command could be written now, after a silence of this many seconds."""
         if self._transport is None or self._is_finishing or self._flights or self._held:
             return False
-        now = time.monotonic()
+        now = monotonic()
         return (
             not self._device.pending_bytes
             and now - self._moved_at >= quiet_s
@@ -231,11 +257,11 @@ class DeviceProtocol(asyncio.Protocol):
 
     def _write_command(self) -> None:
         if self._transport is not None:
-            self._transport.write(self._slot.write(time.monotonic()))
+            self._transport.write(self._slot.write(monotonic()))
             self._hub.stats.commands_sent += 1
 
     def _take(self, events: list[Event]) -> None:
-        now = time.monotonic()
+        now = monotonic()
         for event in events:
             if type(event) is FrameReceived:
                 frame, codec, record_count = event
@@ -253,13 +279,16 @@ class DeviceProtocol(asyncio.Protocol):
                 self._begun_at = 0.0
             elif events or not self._begun_at:
                 self._begun_at = now
+        self._bucket.left -= len(events)
+        self._rein_in()
+
+    def _rein_in(self) -> None:
+        """Read no more for now if what came in finds no room, or is more than a device may send."""
         if self._held and not self._pauses & _NO_ROOM:
             self._hub.stats.pauses += 1
             self._stop_reading(_NO_ROOM)
-        if self._bucket is not None:
-            self._bucket.left -= len(events)
-            if self._bucket.left < 0:
-                self._throttle(self._bucket)
+        if self._bucket.left < 0:
+            self._throttle(self._bucket)
 
     def _take_other(self, event: Event, now: float) -> None:
         if isinstance(event, Ping):
@@ -315,7 +344,7 @@ class DeviceProtocol(asyncio.Protocol):
     def _let_in(self) -> None:
         self._key = self.imei.encode()
         if rate := self._hub.limits.max_frames_per_s:
-            self._bucket = RateBucket(rate, time.monotonic())
+            self._bucket = RateBucket(rate, monotonic())
         if self._transport is not None:
             self._transport.write(self._device.accept_login())
             self._take(self._device.feed(b""))
@@ -325,7 +354,7 @@ class DeviceProtocol(asyncio.Protocol):
         self._hub.commands.enter(self)
 
     def _accept_frame(self, frame: bytes, record_count: int, now: float) -> None:
-        flight = Flight(self, frame, record_count, self._hub.now_ms(), now)
+        flight = Flight(self, frame, record_count, self._hub.stamp(Transport.TCP), now)
         if self._held or len(self._flights) >= self._max_in_flight or not self._launch(flight):
             self._held.append(flight)
 
@@ -339,7 +368,7 @@ class DeviceProtocol(asyncio.Protocol):
         return True
 
     def _throttle(self, bucket: RateBucket) -> None:
-        wait_s = bucket.refill(time.monotonic())
+        wait_s = bucket.refill(monotonic())
         if wait_s and self._transport is not None:
             self._hub.stats.throttles += 1
             self._stop_reading(_TOO_FAST)
@@ -355,7 +384,7 @@ class DeviceProtocol(asyncio.Protocol):
         if self._transport is not None and self._pauses & reason:
             self._pauses &= ~reason
             if not self._pauses:
-                self._moved_at = time.monotonic()
+                self._moved_at = monotonic()
                 self._begun_at = self._moved_at if self._device.pending_bytes else 0.0
                 self._transport.resume_reading()
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ingest.stream.messages import Transport
+from ingest.stream.messages import Headers
 
 
 class Sender(Protocol):
@@ -21,34 +21,16 @@ class Sender(Protocol):
 class Flight:
     """A frame, kept until Kafka has confirmed it, so that it can be sent again."""
 
-    __slots__ = ("frame", "is_delivered", "received_at_ms", "record_count", "sender", "started_at")
-
-    transport = Transport.TCP
+    __slots__ = ("frame", "headers", "is_delivered", "record_count", "sender", "started_at")
 
     def __init__(
-        self, sender: Sender, frame: bytes, record_count: int, received_at_ms: int, started_at: float
+        self, sender: Sender, frame: bytes, record_count: int, headers: Headers, started_at: float
     ) -> None:
         self.sender = sender
         self.frame = frame
         self.record_count = record_count
-        self.received_at_ms = received_at_ms
-        """Milliseconds since the epoch."""
+        self.headers = headers
+        """How and when it came in; a second try has those of the first."""
         self.started_at = started_at
         """The same moment in seconds of the monotonic clock."""
         self.is_delivered = False
-
-
-class DatagramFlight(Flight):
-    """The same over UDP."""
-
-    __slots__ = ()
-
-    transport = Transport.UDP
-
-
-def new_flight(
-    transport: Transport, sender: Sender, frame: bytes, received_at_ms: int, started_at: float
-) -> Flight:
-    """A flight that counts no records."""
-    kind = DatagramFlight if transport is Transport.UDP else Flight
-    return kind(sender, frame, 0, received_at_ms, started_at)

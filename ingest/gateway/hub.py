@@ -9,6 +9,7 @@ from ingest.gateway.limits import Limits
 from ingest.gateway.outbox import Outbox
 from ingest.gateway.stats import GatewayStats
 from ingest.registry.directory import DeviceDirectory
+from ingest.stream.messages import Headers, Transport
 
 
 class Device(Sender, Protocol):
@@ -45,6 +46,9 @@ class Hub(Protocol):
 
     def now_ms(self) -> int:
         """Milliseconds since the epoch."""
+
+    def stamp(self, transport: Transport) -> Headers:
+        """The headers of a message that came in now."""
 
     def send(self, key: bytes, flight: Flight, topic: str | None = None) -> bool:
         """Hand a frame to the producer; False if there is no room, and then `pump` is called later."""

@@ -5,12 +5,11 @@ to a command stands in `device_commands` as well, so the topic is not its only p
 """
 
 import time
-from collections.abc import Callable
 from typing import Final, Protocol
 
-from ingest.gateway.flights import Flight, new_flight
+from ingest.gateway.flights import Flight
 from ingest.gateway.stats import GatewayStats
-from ingest.stream.messages import Transport
+from ingest.stream.messages import Headers, Transport
 from telematics.names import Topic
 
 _MAX_OPEN: Final = 10_000
@@ -20,7 +19,9 @@ class Launcher(Protocol):
     """What the outbox needs of its gateway."""
 
     stats: GatewayStats
-    now_ms: Callable[[], int]
+
+    def stamp(self, transport: Transport) -> Headers:
+        """The headers of a message that came in now."""
 
     def send(self, key: bytes, flight: Flight, topic: str | None = None) -> bool:
         """Hand a message to the producer; False if there is no room."""
@@ -44,7 +45,7 @@ class Outbox:
         if len(self._open) >= _MAX_OPEN:
             self._hub.stats.dropped_messages += 1
             return
-        flight = new_flight(transport, self, message, self._hub.now_ms(), time.monotonic())
+        flight = Flight(self, message, 0, self._hub.stamp(transport), time.monotonic())
         self._open[flight] = imei.encode(), topic
         if not self.relaunch(flight):
             self._hub.retry(flight)

@@ -32,6 +32,10 @@ _REPORT_S: Final = 10.0
 _CLOSE_S: Final = 1.0
 
 
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Gateway:
     """All connections of one gateway process. Create it inside the running loop."""
 
@@ -41,7 +45,7 @@ class Gateway:
         directory: DeviceDirectory,
         commands: CommandDispatcher,
         limits: Limits,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int] = _now_ms,
         retry_s: float = 1.0,
     ) -> None:
         """A gateway; `retry_s` is the wait before a frame that Kafka did not take is sent again."""
@@ -56,8 +60,7 @@ class Gateway:
         """Set when the producer can never deliver again: the process has to start anew."""
         self._producer = producer
         self._retry_s = retry_s
-        self._headers_of: tuple[int, Transport] | None = None
-        self._headers: Headers = []
+        self._stamped: tuple[int, Transport, Headers] = 0, Transport.TCP, []
         self._devices: set[Device] = set()
         self._waiting: dict[Sender, None] = {}
         self._failed: deque[Flight] = deque()
@@ -158,15 +161,20 @@ class Gateway:
         """A name that no other session of any gateway has."""
         return f"{self._name}/{next(self._sessions)}"
 
+    def stamp(self, transport: Transport) -> Headers:
+        """The headers of a message that came in now; those of one millisecond share them."""
+        now_ms = self.now_ms()
+        stamped_ms, stamped_transport, headers = self._stamped
+        if now_ms != stamped_ms or transport is not stamped_transport:
+            headers = encode_headers(now_ms, transport)
+            self._stamped = now_ms, transport, headers
+        return headers
+
     def send(self, key: bytes, flight: Flight, topic: str | None = None) -> bool:
         """Hand a frame to the producer; False if there is no room, and then the sender is called later."""
-        moment = flight.received_at_ms, flight.transport
-        if moment != self._headers_of:  # frames of one millisecond share their headers
-            self._headers_of = moment
-            self._headers = encode_headers(*moment)
         frame = flight.frame
         try:
-            if self._producer.send(key, frame, self._headers, flight, topic):
+            if self._producer.send(key, frame, flight.headers, flight, topic):
                 stats = self.stats
                 stats.frames += 1
                 stats.frame_bytes += len(frame)

@@ -55,7 +55,6 @@ class GatewayStats:
         """Codec → frames and records received."""
         self.datagrams = 0
         self.repeated_datagrams = 0
-        self.acknowledged_frames = 0
         self.acknowledged_records = 0
         self.acknowledgement_ms = [0] * (LATENCY_STEPS + 1)
         """How many acknowledgements left so many whole milliseconds after their frame was whole."""
@@ -88,10 +87,17 @@ class GatewayStats:
 
     def acknowledge(self, record_count: int, after_s: float) -> None:
         """Count one acknowledgement, given so long after its frame was whole."""
-        self.acknowledged_frames += 1
         self.acknowledged_records += record_count
         self.acknowledgement_s += after_s
-        self.acknowledgement_ms[min(int(after_s * 1000), LATENCY_STEPS)] += 1
+        try:
+            self.acknowledgement_ms[int(after_s * 1000)] += 1
+        except IndexError:
+            self.acknowledgement_ms[LATENCY_STEPS] += 1
+
+    @property
+    def acknowledged_frames(self) -> int:
+        """Frames acknowledged after Kafka confirmed them."""
+        return sum(self.acknowledgement_ms)
 
     def acknowledgement_quantile_ms(self, share: float) -> float:
         """Within how many milliseconds this share of the acknowledgements left, to the whole millisecond."""
