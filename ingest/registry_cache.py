@@ -35,6 +35,9 @@ class Registry(Protocol):
     def installations(self, imei: str) -> tuple[Installation, ...]:
         """All installations of a device, oldest first."""
 
+    def revision(self, imei: str) -> object:
+        """Stays one and the same object as long as the registry says the same about a device."""
+
 
 def imeis_of(messages: Iterable[RawMessage]) -> set[str]:
     """The devices whose frames these are, by the messages' keys."""
@@ -97,6 +100,11 @@ class RegistryCache:
         """All installations of a device, oldest first; empty if it is not registered."""
         known = self._devices.get(imei)
         return () if known is None else known[1].installations(imei)
+
+    def revision(self, imei: str) -> object:
+        """What was read of a device; reading it again gives another object. None: it is not registered."""
+        known = self._devices.get(imei)
+        return None if known is None else known[1]
 
 
 class RegistryReader:

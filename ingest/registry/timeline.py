@@ -63,6 +63,10 @@ class InstallationTimeline:
         """The device's installations, oldest first; empty if it has none."""
         return self._installations.get(imei, ())
 
+    def revision(self, imei: str) -> object:
+        """Itself, because it never changes."""
+        return self
+
     def at(self, imei: str, time_ms: int) -> Installation | None:
         """The installation that holds at a moment; None between installations or for an unknown device."""
         starts = self._starts.get(imei)

@@ -21,6 +21,7 @@ import structlog
 from ingest.batch.decoder import NO_LIMIT, BatchDecoder, DecodedFrames
 from ingest.batch.layout import Column, Status
 from ingest.registry_cache import Registry
+from ingest.sink.columns import epoch_milliseconds
 from ingest.sink.copy_binary import SIGNATURE, TRAILER, CopyEncoder
 from ingest.sink.decoding import (
     DAY_MS,
@@ -103,7 +104,7 @@ class BatchFrameDecoder:
         copy = self._rows(batch, registry, {**sources, **chosen})
         is_row = batch.placements > DUPLICATE
         is_decoded = batch.decoded.statuses == Status.DECODED
-        received = np.array(batch.intake.received_at_ms, np.int64)[is_decoded]
+        received = batch.frames["received_at"][is_decoded]
         frames = DecodedBatch(
             copy=copy,
             row_count=int(np.count_nonzero(is_row)),
@@ -111,7 +112,7 @@ class BatchFrameDecoder:
             rows_by_day=_rows_by_day(batch.decoded.records["timestamp_ms"][is_row]),
             rejects=rejects,
             chosen_sources=chosen,
-            newest_received_at_ms=int(received.max(initial=0)),
+            newest_received_at_ms=epoch_milliseconds(int(received.max())) if received.size else 0,
         )
         return with_readings(frames, readings, sources)
 

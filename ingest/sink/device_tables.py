@@ -1,11 +1,13 @@
 """Devices and installations as arrays for compiled code, kept from batch to batch.
 
-A device keeps its number as long as the registry says the same about it, which is asked once per batch;
-building an entry anew costs as much as decoding some fifty records.
+A device keeps its number as long as the registry says the same about it. Once per batch and device its
+revision is asked, and what stands there only where that is another one; building an entry anew costs as much
+as decoding some fifty records.
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -23,9 +25,11 @@ _MAX_DEVICES: Final = 200_000
 _FIRST_ROOM: Final = 64
 
 
-class _Known(NamedTuple):
+@dataclass(slots=True)
+class _Known:
     number: int
     imei: str
+    revision: object
     family: str | None
     installations: tuple[Installation, ...]
     undecided: tuple[int, ...]
@@ -54,7 +58,7 @@ class DeviceTables:
 
     def __init__(self, rules: ElementRules) -> None:
         self._rules = rules
-        self._known: dict[object, _Known] = {}
+        self._known: dict[bytes, _Known] = {}
         self._rows: list[Installation] = []
         self._device_count = 0
         self.devices: Column = np.zeros(_FIRST_ROOM, DEVICE)
@@ -71,10 +75,6 @@ class DeviceTables:
             self._rows.clear()
             self._device_count = 0
 
-    def is_known(self, key: object) -> bool:
-        """Whether a message's key is the IMEI of a device that was met before."""
-        return key in self._known
-
     def installation(self, number: int) -> Installation:
         """What the registry says about an installation."""
         return self._rows[number]
@@ -88,15 +88,23 @@ class DeviceTables:
             sources: odometer sources of installations for which the registry names none.
         """
         known = self._known.get(imei)
-        text = imei.decode("ascii") if known is None else known.imei
+        if known is None or registry.revision(known.imei) is not known.revision:
+            known = self._look_up(imei, known, registry)
+        if known.undecided:
+            for number in known.undecided:
+                source = sources.get(self._rows[number].installation_id)
+                self.installations["source"][number] = NOT_CHOSEN if source is None else SOURCES.index(source)
+            self.undecided += known.undecided
+        return known.number
+
+    def _look_up(self, imei: bytes, known: _Known | None, registry: Registry) -> _Known:
+        """The device's entry, another one only if the registry says something else than before."""
+        text = imei.decode("ascii")
         family, installations = registry.family(text), registry.installations(text)
         if known is None or known.family != family or known.installations != installations:
             known = self._known[imei] = self._add(imei, text, family, installations)
-        for number in known.undecided:
-            source = sources.get(self._rows[number].installation_id)
-            self.installations["source"][number] = NOT_CHOSEN if source is None else SOURCES.index(source)
-        self.undecided += known.undecided
-        return known.number
+        known.revision = registry.revision(text)
+        return known
 
     def _add(
         self, imei: bytes, text: str, family: str | None, installations: tuple[Installation, ...]
@@ -120,4 +128,4 @@ class DeviceTables:
         undecided = tuple(
             place for place, item in enumerate(installations, start) if item.odometer_source is None
         )
-        return _Known(number, text, family, installations, undecided)
+        return _Known(number, text, None, family, installations, undecided)

@@ -62,6 +62,24 @@ def vin(cache: RegistryCache, imei: str = KNOWN) -> str | None:
     return None if installation is None else installation.vin
 
 
+def test_a_revision_is_another_after_each_reading(
+    cache: RegistryCache, registry: Registry, time: Time
+) -> None:
+    assert cache.revision(KNOWN) is None
+    cache.refresh([KNOWN])
+    first = cache.revision(KNOWN)
+    cache.refresh([KNOWN])
+    assert first is not None
+    assert cache.revision(KNOWN) is first
+    time.now = 5.0
+    cache.refresh([KNOWN])
+    assert cache.revision(KNOWN) not in (None, first)
+    del registry.devices[KNOWN]
+    time.now = 10.0
+    cache.refresh([KNOWN])
+    assert cache.revision(KNOWN) is None
+
+
 def test_a_device_is_read_once_in_its_lifetime(cache: RegistryCache, registry: Registry, time: Time) -> None:
     cache.refresh([KNOWN])
     time.now = 4.9

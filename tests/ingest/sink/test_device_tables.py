@@ -1,5 +1,6 @@
 """Devices keep their numbers while the registry says the same, and get another when it changes."""
 
+from ingest.registry_cache import RegistryCache
 from ingest.sink.device_tables import DeviceTables
 from ingest.sink.element_rules import element_rules
 from ingest.sink.placing import NOT_CHOSEN, SOURCES
@@ -39,6 +40,21 @@ def test_a_device_that_comes_again_keeps_its_number_until_the_registry_changes()
     assert moved != first
     tables.begin()
     assert tables.meet(IMEI, make_registry(MOVED[0], family="CAN"), {}) not in (first, moved)
+
+
+def test_a_device_is_looked_up_again_only_when_its_revision_is_another() -> None:
+    tables, registry = make_tables(), RegistryCache(lambda _: make_registry(*moved))
+    moved = MOVED
+    registry.refresh([IMEI.decode()])
+    first = tables.meet(IMEI, registry, {})
+    moved = MOVED[:1]
+    registry.refresh([IMEI.decode()])  # younger than the lifetime: nothing is read
+    assert tables.meet(IMEI, registry, {}) == first
+    registry.forget()
+    assert tables.meet(IMEI, registry, {}) != first  # nothing is known of it by now
+    registry.refresh([IMEI.decode()])
+    device = tables.devices[tables.meet(IMEI, registry, {})]
+    assert device["installation_end"] - device["installation_start"] == 1
 
 
 def test_a_source_chosen_meanwhile_holds_for_the_batches_that_are_told_so() -> None:
