@@ -15,9 +15,11 @@ from serving.openapi import DESCRIPTION, TITLE, VERSION, build_openapi
 from serving.problems.handlers import install_handlers
 from serving.request_context import RequestContextMiddleware
 from serving.services import Services, open_services
+from serving.vehicles.commands import endpoints as commands
 from serving.vehicles.live_status import endpoints as live_status
 from serving.vehicles.maintenance import endpoints as maintenance
 from serving.vehicles.odometer import endpoints as odometer
+from serving.vehicles.readings import endpoints as readings
 from serving.vehicles.telemetry import endpoints as telemetry
 from telematics.settings import Settings
 
@@ -55,7 +57,8 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         middleware=[Middleware(RequestContextMiddleware)],
     )
     install_handlers(app)
-    for noun in (live_status, maintenance, odometer, telemetry, oauth, health, documentation):
+    nouns = (live_status, maintenance, odometer, telemetry, readings, commands, oauth, health, documentation)
+    for noun in nouns:
         app.include_router(noun.router)
     app.router.routes.append(documentation.assets())
     app.openapi = partial(build_openapi, app)  # type: ignore[method-assign] # FastAPI's documented way

@@ -1,4 +1,4 @@
-"""What a partner may be allowed to read, by class of data.
+"""What a partner may be allowed to read, by class of data, and to do.
 
 A scope counts only where three agree: the partner holds it, the token asks for it, and the owner's grant for
 the vehicle covers it.
@@ -11,7 +11,7 @@ from telematics.errors import ConfigurationError
 
 
 class Scope(StrEnum):
-    """A class of vehicle data."""
+    """A class of vehicle data, or something that may be done to a vehicle."""
 
     TELEMETRY_READ = "telemetry:read"
     ODOMETER_READ = "odometer:read"
@@ -20,6 +20,8 @@ class Scope(StrEnum):
     DTC_READ = "dtc:read"
     MAINTENANCE_READ = "maintenance:read"
     SCORE_READ = "score:read"
+    TELEMETRY_WRITE = "telemetry:write"
+    DEVICE_COMMAND = "device:command"
 
 
 DESCRIPTIONS: dict[Scope, str] = {
@@ -31,6 +33,9 @@ DESCRIPTIONS: dict[Scope, str] = {
     Scope.MAINTENANCE_READ: "Maintenance predictions and the health score, with the findings behind them: "
     "voltages, temperatures, use, how often trouble codes were set (which ones: dtc:read).",
     Scope.SCORE_READ: "The driving score. Never held by default by history and insurer partners.",
+    Scope.TELEMETRY_WRITE: "Posting readings of the vehicle. Held by no kind of partner by default.",
+    Scope.DEVICE_COMMAND: "Commands to the vehicle's tracker and its answers, which may hold all that it "
+    "knows, positions too. Held by no kind of partner by default.",
 }
 
 

@@ -14,7 +14,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from serving.consent.gate import ConsentGate, StoredGrants
+from serving.device_keys.authenticator import DeviceGate, StoredDeviceGate
 from serving.health.readiness import Readiness, store_probes
+from serving.idempotency.service import StoredIdempotency
 from serving.oauth.bearer import BearerAuthenticator
 from serving.oauth.keys import SigningKeys, load_keys
 from serving.oauth.service import TokenService
@@ -22,12 +24,16 @@ from serving.oauth.tokens import TokenIssuer, TokenVerifier
 from serving.partners.directory import PartnerDirectory, Pool, StoredPartners
 from serving.partners.secrets import SecretChecker
 from serving.stores import ANSWER_WITHIN_S
+from serving.vehicles.commands.repository import StoredCommands
+from serving.vehicles.commands.service import CommandService
 from serving.vehicles.live_status.repository import StoredLiveState
 from serving.vehicles.live_status.service import LiveStatusService
 from serving.vehicles.maintenance.repository import StoredMaintenance
 from serving.vehicles.maintenance.service import MaintenanceService
 from serving.vehicles.odometer.repository import StoredOdometer
 from serving.vehicles.odometer.service import OdometerService
+from serving.vehicles.readings.log import KafkaReadingLog
+from serving.vehicles.readings.service import ReadingService
 from serving.vehicles.telemetry.cursors import CursorSeal
 from serving.vehicles.telemetry.repository import StoredTelemetry
 from serving.vehicles.telemetry.service import TelemetryService
@@ -51,6 +57,9 @@ class Services:
     maintenance: MaintenanceService
     odometer: OdometerService
     telemetry: TelemetryService
+    devices: DeviceGate
+    readings: ReadingService
+    commands: CommandService
     readiness: Readiness
 
 
@@ -107,6 +116,9 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             retry=Retry(NoBackoff(), 1),  # one more try: the kept connection may be from before a restart
         )
         stack.push_async_callback(redis.aclose)
+        log = KafkaReadingLog(settings)
+        stack.push_async_callback(log.close)
+        idempotency = StoredIdempotency(pool)
         history = await HistoryStores.open(settings)
         stack.push_async_callback(history.close)
         tokens, bearer = oauth_services(settings, StoredPartners(pool), keys, clock)
@@ -120,6 +132,9 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             maintenance=MaintenanceService(StoredMaintenance(redis)),
             odometer=OdometerService(StoredOdometer(history), clock),
             telemetry=TelemetryService(StoredTelemetry(history), CursorSeal.from_keys(keys), clock),
+            devices=StoredDeviceGate(pool, clock),
+            readings=ReadingService(log, idempotency, clock),
+            commands=CommandService(StoredCommands(pool), idempotency),
             readiness=Readiness(store_probes(settings, pool, redis)),
         )
 

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     gateway_drain_timeout_s: float = Field(
         10.0, ge=0, description="Longest wait, when stopping, for frames that Kafka has not confirmed."
     )
+    api_delivery_timeout_s: float = Field(
+        10.0, gt=0.1, description="A posted reading that Kafka has not confirmed by then is a 503."
+    )
     sink_batch_frames: int = Field(1_000, ge=1, description="At most this many frames in one transaction.")
     sink_linger_s: float = Field(0.1, gt=0, description="Longest wait for a batch to fill.")
 

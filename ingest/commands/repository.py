@@ -2,6 +2,7 @@
 
 Functions take an open psycopg connection and never commit. Whatever makes a command claimable also notifies
 the channel `CHANNEL` with the IMEI, so that the gateway that holds the device's session looks at once.
+`ENQUEUE` and `READ` are for the partner API, too, whose connections are asynchronous.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -30,12 +31,36 @@ CHANNEL: Final = "piston_device_commands"
 _CODECS: Final = {12: CodecId.CODEC_12, 14: CodecId.CODEC_14}
 _NUMBERS: Final = {codec: number for number, codec in _CODECS.items()}
 _IDENTIFICATION_DAYS: Final = 365
-_READ: Final = """
+READ: Final = """
     select command_id, imei, codec, text,
            case when status = 'queued' and expires_at <= now() then 'expired' else status end,
            requested_by, created_at, expires_at, sent_at, answered_at, answer, attempts
     from device_commands
 """
+
+
+ENQUEUE: Final = """
+    with queued as (
+        insert into device_commands (imei, codec, text, requested_by, expires_at)
+        select imei, %s, %s, %s, now() + make_interval(secs => %s)
+        from devices where imei = %s and status = 'active'
+        returning command_id, imei
+    )
+    select command_id, pg_notify(%s, imei) from queued
+"""
+"""Queues a command and wakes the gateways, if the device is in service; see `enqueue_parameters`."""
+
+
+def enqueue_parameters(command: NewCommand) -> tuple[object, ...]:
+    """The parameters of `ENQUEUE`."""
+    return (
+        _NUMBERS[command.codec],
+        command.text,
+        command.requested_by,
+        command.lifetime_s,
+        command.imei,
+        CHANNEL,
+    )
 
 
 def enqueue(connection: Connection, command: NewCommand) -> UUID:
@@ -44,25 +69,7 @@ def enqueue(connection: Connection, command: NewCommand) -> UUID:
     Raises:
         NotFoundError: the device is not registered, or retired.
     """
-    row = connection.execute(
-        """
-        with queued as (
-            insert into device_commands (imei, codec, text, requested_by, expires_at)
-            select imei, %s, %s, %s, now() + make_interval(secs => %s)
-            from devices where imei = %s and status = 'active'
-            returning command_id, imei
-        )
-        select command_id, pg_notify(%s, imei) from queued
-        """,
-        (
-            _NUMBERS[command.codec],
-            command.text,
-            command.requested_by,
-            command.lifetime_s,
-            command.imei,
-            CHANNEL,
-        ),
-    ).fetchone()
+    row = connection.execute(ENQUEUE, enqueue_parameters(command)).fetchone()
     if row is None:
         message = "no active device has this IMEI; see `piston device list`"
         raise NotFoundError(message)
@@ -76,11 +83,11 @@ def read_command(connection: Connection, command_id: UUID) -> CommandRead:
     Raises:
         NotFoundError: there is none with this id.
     """
-    row = connection.execute(f"{_READ} where command_id = %s", (command_id,)).fetchone()
+    row = connection.execute(f"{READ} where command_id = %s", (command_id,)).fetchone()
     if row is None:
         message = "no command has this id; see `piston device commands`"
         raise NotFoundError(message)
-    return _command_read(row)
+    return command_read(row)
 
 
 def list_commands(
@@ -89,7 +96,7 @@ def list_commands(
     """The newest commands first, of one device or of all."""
     rows = connection.execute(
         f"""
-        {_READ}
+        {READ}
         where (%(imei)s::text is null or imei = %(imei)s)
           and (not %(only_open)s or status = 'sent' or (status = 'queued' and expires_at > now()))
         order by created_at desc, command_id
@@ -97,7 +104,7 @@ def list_commands(
         """,
         {"imei": imei, "only_open": only_open, "limit": limit},
     ).fetchall()
-    return [_command_read(row) for row in rows]
+    return [command_read(row) for row in rows]
 
 
 def pending_imeis(connection: Connection, imeis: Collection[str]) -> set[str]:
@@ -266,6 +273,7 @@ def _requeue(connection: Connection, which: str, parameters: tuple[object, ...])
     return len(rows)
 
 
-def _command_read(row: TupleRow) -> CommandRead:
+def command_read(row: TupleRow) -> CommandRead:
+    """A row of `READ`."""
     command_id, imei, codec, text, status, *rest = row
     return CommandRead(command_id, imei, _CODECS[codec], text, CommandStatus(status), *rest)

@@ -5,7 +5,13 @@ ProblemError
 ├── InsufficientScopeError    403  the token does not hold a scope that the resource needs
 ├── ConsentScopeError         403  the owner's consent does not cover such a scope
 ├── VehicleNotFoundError      404  unknown, or not granted: the same answer on purpose
+├── CommandNotFoundError      404  no such command of this partner to this vehicle
 ├── CursorRefusedError        400  a cursor that we did not hand out, or for another query
+├── IdempotencyKeyError       400  no Idempotency-Key, or one that is no quoted string
+├── IdempotencyKeyInUseError  409  another request with the same key is running
+├── NoDeviceError             409  no one tracker in the vehicle that a command could go to
+├── IdempotencyKeyReusedError 422  the same key came with another body before
+├── ReadingsRefusedError      422  no reading of the body could be accepted
 └── InvalidParametersError    422  parameters that contradict each other
 """
 
@@ -123,6 +129,78 @@ class CursorRefusedError(ProblemError):
 
     def __init__(self, detail: str = "This cursor was not handed out for this query; start again.") -> None:
         super().__init__(detail, errors=[FieldProblem("#/query/cursor", detail)])
+
+
+class IdempotencyKeyError(ProblemError):
+    """No Idempotency-Key, or one that cannot be read."""
+
+    status = 400
+    slug = "idempotency-key"
+    title = "An Idempotency-Key is needed"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, errors=[FieldProblem("#/header/Idempotency-Key", detail)])
+
+
+class IdempotencyKeyInUseError(ProblemError):
+    """Another request with the same key is running; its answer will be this one's, too."""
+
+    status = 409
+    slug = "idempotency-key-in-use"
+    title = "A request with this key is running"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is still running; send yours again a moment later."
+        )
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """When to come back."""
+        return {"Retry-After": "1"}
+
+
+class IdempotencyKeyReusedError(ProblemError):
+    """The key named another request before."""
+
+    status = 422
+    slug = "idempotency-key-reused"
+    title = "The key belongs to another request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key came with another body or address before; a new request needs a new key."
+        )
+
+
+class NoDeviceError(ProblemError):
+    """No tracker, or more than one, in the vehicle now."""
+
+    status = 409
+    slug = "no-one-device"
+    title = "No one tracker to command"
+
+
+class CommandNotFoundError(ProblemError):
+    """No such command, or another partner's."""
+
+    status = 404
+    slug = "command-not-found"
+    title = "No such command"
+
+    def __init__(self) -> None:
+        super().__init__("You have sent no command with this id to this vehicle.")
+
+
+class ReadingsRefusedError(ProblemError):
+    """No reading of the body could be accepted."""
+
+    status = 422
+    slug = "readings-refused"
+    title = "No reading was accepted"
+
+    def __init__(self, errors: Iterable[FieldProblem]) -> None:
+        super().__init__("No reading of the body could be accepted; errors says why.", errors=errors)
 
 
 class InvalidParametersError(ProblemError):

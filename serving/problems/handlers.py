@@ -16,6 +16,7 @@ _log = structlog.get_logger("serving.problems")
 _SENTENCES = {
     404: "There is nothing at this address; /docs lists what there is.",
     405: "This address does not know that method; see Allow.",
+    408: "The request took too long; send less, or over a faster line.",
     413: "The request's body is too long.",
     415: "This address does not take a body of that media type.",
 }
@@ -57,12 +58,22 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (methods := _documented_methods(request)):
+        headers["Allow"] = methods
     return problem_response(
         error.status_code,
         request_id=request_id_of(request.scope),
         detail=_SENTENCES.get(error.status_code, error.detail),
-        headers=error.headers,
+        headers=headers,
     )
+
+
+def _documented_methods(request: Request) -> str:
+    """All methods of the address: the routing names those of the first route that has its path."""
+    path = getattr(request.scope.get("route"), "path", "")
+    operations = request.app.openapi()["paths"].get(path, {})
+    return ", ".join(sorted(method.upper() for method in operations))
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from serving.problems.errors import FieldProblem
+from serving.problems.errors import FieldProblem, ProblemError
 from serving.problems.schemas import MEDIA_TYPE
 
 RETRY_AFTER_S = 5
@@ -68,6 +68,24 @@ _DOCUMENTED: dict[int, tuple[str, dict[str, str], dict[str, Any]]] = {
             "detail": "The request's body is too long.",
         },
     ),
+    408: (
+        "The body did not come in time.",
+        {},
+        {
+            "type": "about:blank",
+            "title": "Request Timeout",
+            "detail": "The request took too long; send less.",
+        },
+    ),
+    415: (
+        "The body's media type, charset or compression is none that this address takes.",
+        {},
+        {
+            "type": "about:blank",
+            "title": "Unsupported Media Type",
+            "detail": "This address does not take a body of that media type.",
+        },
+    ),
     422: (
         "A parameter is not valid; `errors` points at each.",
         {},
@@ -126,26 +144,43 @@ def problem_response(
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Entries for FastAPI's `responses=`: description, headers, schema and an example for each status."""
-    entries: dict[int | str, dict[str, Any]] = {}
-    for status in statuses:
-        description, headers, example = _DOCUMENTED[status]
-        instance = request_urn("7f9c24e8-3b0c-4d6e-9a38-0c5a2f1e7d11")
-        entry: dict[str, Any] = {
-            "description": description,
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": _SCHEMA,
-                    "example": {**example, "status": status, "instance": instance},
-                }
-            },
-        }
-        if headers:
-            entry["headers"] = {
-                name: {
-                    "description": text,
-                    "schema": {"type": "integer" if name == "Retry-After" else "string"},
-                }
-                for name, text in headers.items()
+    return {status: _entry(status, *_DOCUMENTED[status]) for status in statuses}
+
+
+def documented_error(
+    error: type[ProblemError], description: str, detail: str, headers: Mapping[str, str] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """The same for one error of `serving.problems.errors`, where its status says something else here.
+
+    Args:
+        error: with status, slug and title.
+        description: when it comes.
+        detail: an example's.
+        headers: name → description.
+    """
+    example = {"type": f"urn:piston:problem:{error.slug}", "title": error.title, "detail": detail}
+    return {error.status: _entry(error.status, description, headers or {}, example)}
+
+
+def _entry(
+    status: int, description: str, headers: Mapping[str, str], example: Mapping[str, Any]
+) -> dict[str, Any]:
+    instance = request_urn("7f9c24e8-3b0c-4d6e-9a38-0c5a2f1e7d11")
+    entry: dict[str, Any] = {
+        "description": description,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": _SCHEMA,
+                "example": {**example, "status": status, "instance": instance},
             }
-        entries[status] = entry
-    return entries
+        },
+    }
+    if headers:
+        entry["headers"] = {
+            name: {
+                "description": text,
+                "schema": {"type": "integer" if name == "Retry-After" else "string"},
+            }
+            for name, text in headers.items()
+        }
+    return entry

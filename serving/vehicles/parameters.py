@@ -21,7 +21,7 @@ VinPath = Annotated[
     ),
 ]
 
-_oauth2 = OAuth2(
+oauth2 = OAuth2(
     scheme_name="oauth2",
     description="Client credentials (RFC 6749 section 4.4) at /oauth/token.",
     flows=OAuthFlows(
@@ -37,7 +37,7 @@ _oauth2 = OAuth2(
 async def authenticated_partner(
     request: Request,
     services: ServicesDep,
-    authorization: Annotated[str | None, Security(_oauth2)],
+    authorization: Annotated[str | None, Security(oauth2)],
 ) -> PartnerScope:
     """The partner whose token came with the request; noted for the access log."""
     partner = await services.bearer.authenticate(authorization)

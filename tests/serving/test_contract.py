@@ -40,8 +40,15 @@ def make_busy_world() -> World:
     world.live.stored[VIN] = LiveState(scores=parse_scores(stored(make_document())))
     predictions = make_maintenance(make_prediction(), make_unknown_prediction(component="brakes"))
     world.maintenance.stored[VIN] = stored(make_document(maintenance=predictions))
+    world.commands.imeis[VIN] = ["356307042441013"]
     world.records.stored = [make_record(time=NOW - timedelta(hours=hour)) for hour in range(5)]
     return world
+
+
+@schemathesis.serializer("application/x-ndjson")
+def as_lines(_context: object, value: object) -> bytes:
+    """What the generator made of an NDJSON body: text, mostly."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
 WORLD = make_busy_world()

@@ -1,31 +1,39 @@
 """An application on readers in memory, with a clock that tests move."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from ingest.commands.models import CommandRead, CommandStatus
 from serving.app import create_app
 from serving.consent.gate import ConsentGate, VehicleAccess
+from serving.device_keys.models import DeviceIdentity, DeviceInVehicle, Period
 from serving.health.readiness import Readiness
+from serving.idempotency.models import Claim, Remembered
 from serving.oauth.keys import SigningKeys, parse_keys
 from serving.partners import secrets
 from serving.partners.models import Partner, PartnerScope, Tier
+from serving.problems.errors import UnauthenticatedError, VehicleNotFoundError
 from serving.scopes import PartnerKind, Scope
 from serving.services import Services, oauth_services
 from serving.stores import StoreUnavailableError
 from serving.time_range import TimeRange
+from serving.vehicles.commands.service import CommandService
 from serving.vehicles.live_status.repository import LiveState
 from serving.vehicles.live_status.service import LiveStatusService
 from serving.vehicles.maintenance.service import MaintenanceService
 from serving.vehicles.odometer.service import OdometerService
+from serving.vehicles.readings.service import ReadingService
 from serving.vehicles.scores import Maintenance, parse_scores
 from serving.vehicles.telemetry.cursors import CursorSeal
 from serving.vehicles.telemetry.service import TelemetryService
@@ -151,6 +159,122 @@ class Records:
 
 
 @dataclass
+class Devices:
+    """Device keys and where their devices sat."""
+
+    outage: Outage
+    keys: dict[str, str] = field(default_factory=dict)
+    periods: dict[tuple[str, str], list[Period]] = field(default_factory=dict)
+
+    async def authenticate(self, key: str) -> DeviceIdentity:
+        self.outage.check()
+        if key not in self.keys:
+            message = "unknown"
+            raise UnauthenticatedError(message)
+        return DeviceIdentity(key[:24], self.keys[key])
+
+    async def open(self, device: DeviceIdentity, vin: str) -> DeviceInVehicle:
+        self.outage.check()
+        found = self.periods.get((device.imei, vin))
+        if not found:
+            raise VehicleNotFoundError
+        return DeviceInVehicle(device.imei, vin, found)
+
+
+@dataclass
+class Log:
+    """What would be in the topic: (key, value, headers) of flights that landed."""
+
+    is_down: bool = False
+    landed_messages: list[tuple[bytes, bytes, Any]] = field(default_factory=list)
+    holds: asyncio.Event | None = None
+    """Set: flights wait for it before they land."""
+
+    def begin(self) -> "LogFlight":
+        return LogFlight(self)
+
+
+@dataclass
+class LogFlight:
+    log: Log
+    messages: list[tuple[bytes, bytes, Any]] = field(default_factory=list)
+
+    async def send(self, key: bytes, value: bytes, headers: Any) -> None:
+        self.messages.append((key, value, headers))
+
+    async def landed(self) -> None:
+        if self.log.holds is not None:
+            await self.log.holds.wait()
+        if self.log.is_down:
+            message = "Kafka did not confirm"
+            raise StoreUnavailableError(message)
+        self.log.landed_messages += self.messages
+
+
+@dataclass
+class Requests:
+    """Remembered requests; None while one runs."""
+
+    outage: Outage
+    stored: dict[tuple[str, str], Remembered | None] = field(default_factory=dict)
+
+    async def claim(self, client: str, key: str) -> Claim | Remembered | None:
+        self.outage.check()
+        if (client, key) in self.stored:
+            return self.stored[client, key]
+        self.stored[client, key] = None
+        return Claim(client, key, NOW)
+
+    async def settle(self, claim: Claim, fingerprint: str, status: int, body: Any) -> None:
+        self.outage.check()
+        self.stored[claim.client, claim.key] = Remembered(fingerprint, status, body)
+
+    async def release(self, claim: Claim) -> None:
+        del self.stored[claim.client, claim.key]
+
+
+@dataclass
+class Commands:
+    """A queue of commands, and the trackers in the vehicles."""
+
+    outage: Outage
+    requests: Requests
+    imeis: dict[str, list[str]] = field(default_factory=dict)
+    queued: dict[UUID, tuple[str, CommandRead]] = field(default_factory=dict)
+
+    async def devices(self, access: VehicleAccess) -> list[str]:
+        self.outage.check()
+        return self.imeis.get(access.vin, [])
+
+    async def enqueue(
+        self, access: VehicleAccess, command: Any, claim: Claim, fingerprint: str, status: int, document: Any
+    ) -> dict[str, Any] | None:
+        read = CommandRead(
+            command_id=uuid4(),
+            imei=command.imei,
+            codec=command.codec,
+            text=command.text,
+            status=CommandStatus.QUEUED,
+            requested_by=command.requested_by,
+            created_at=NOW,
+            expires_at=NOW + timedelta(seconds=command.lifetime_s),
+            sent_at=None,
+            answered_at=None,
+            answer=None,
+            attempts=0,
+        )
+        self.queued[read.command_id] = access.vin, read
+        await self.requests.settle(claim, fingerprint, status, document(read))
+        answer: dict[str, Any] = document(read)
+        return answer
+
+    async def read(self, access: VehicleAccess, command_id: UUID) -> CommandRead | None:
+        self.outage.check()
+        vin, read = self.queued.get(command_id, (None, None))
+        return read if vin == access.vin else None
+
+
+@dataclass
 class World:
     """The application's surroundings, and a partner's means to ask it."""
 
@@ -163,6 +287,10 @@ class World:
     maintenance: Maintenances
     odometer: Odometers
     records: Records
+    devices: Devices
+    log: Log
+    requests: Requests
+    commands: Commands
     keys: SigningKeys
     secret: str
 
@@ -235,6 +363,9 @@ class World:
                 maintenance=MaintenanceService(self.maintenance),
                 odometer=OdometerService(self.odometer, self.clock),
                 telemetry=TelemetryService(self.records, CursorSeal.from_keys(self.keys), self.clock),
+                devices=self.devices,
+                readings=ReadingService(self.log, self.requests, self.clock),
+                commands=CommandService(self.commands, self.requests),
                 readiness=Readiness({"timescale": store, "valkey": store}),
             )
 
@@ -272,6 +403,7 @@ def make_record(**changes: Any) -> dict[str, Any]:
 
 def make_world() -> World:
     outage = Outage()
+    requests = Requests(outage)
     made = World(
         clock=MovableClock(),
         settings=Settings(environment="test", api_port=8000, _env_file=None),
@@ -282,6 +414,10 @@ def make_world() -> World:
         maintenance=Maintenances(outage),
         odometer=Odometers(outage),
         records=Records(outage),
+        devices=Devices(outage),
+        log=Log(),
+        requests=requests,
+        commands=Commands(outage, requests),
         keys=keys(),
         secret=known_secret()[0],
     )

@@ -96,7 +96,7 @@ def test_every_repository_of_vehicle_data_asks_for_access_instead_of_a_vin(
     modules: dict[str, ast.Module],
 ) -> None:
     repositories = {name: module for name, module in modules.items() if _is_vehicle_repository(name)}
-    assert len(repositories) == 4
+    assert len(repositories) == 5
     assert {
         name: found for name, module in repositories.items() if (found := list(open_functions(module)))
     } == {}

@@ -6,16 +6,21 @@ import pytest
 from serving.scopes import Scope
 from tests.serving.world import World
 
+VEHICLE = "/api/v1/vehicles/{vin}"
 OPERATIONS = {
-    "/api/v1/vehicles/{vin}/live-status": {"200", "401", "403", "404", "422", "503"},
-    "/api/v1/vehicles/{vin}/maintenance-prediction": {"200", "401", "403", "404", "422", "503"},
-    "/api/v1/vehicles/{vin}/odometer-history": {"200", "401", "403", "404", "422", "503"},
-    "/api/v1/vehicles/{vin}/telemetry": {"200", "400", "401", "403", "404", "422", "503"},
-    "/oauth/token": {"200", "400", "401", "413", "503"},
-    "/.well-known/jwks.json": {"200"},
-    "/.well-known/oauth-authorization-server": {"200"},
-    "/healthz": {"200"},
-    "/readyz": {"200", "503"},
+    f"GET {VEHICLE}/live-status": {"200", "401", "403", "404", "422", "503"},
+    f"GET {VEHICLE}/maintenance-prediction": {"200", "401", "403", "404", "422", "503"},
+    f"GET {VEHICLE}/odometer-history": {"200", "401", "403", "404", "422", "503"},
+    f"GET {VEHICLE}/telemetry": {"200", "400", "401", "403", "404", "422", "503"},
+    f"POST {VEHICLE}/telemetry": {"202", "400", "401", "403", "404", "408", "409", "413", "415", "422"}
+    | {"503"},
+    f"POST {VEHICLE}/commands": {"202", "400", "401", "403", "404", "409", "413", "415", "422", "503"},
+    f"GET {VEHICLE}/commands/{{command_id}}": {"200", "401", "403", "404", "422", "503"},
+    "POST /oauth/token": {"200", "400", "401", "413", "503"},
+    "GET /.well-known/jwks.json": {"200"},
+    "GET /.well-known/oauth-authorization-server": {"200"},
+    "GET /healthz": {"200"},
+    "GET /readyz": {"200", "503"},
 }
 
 
@@ -43,19 +48,19 @@ async def test_assets_are_served_and_nothing_beside_them(client: httpx.AsyncClie
 async def test_every_operation_documents_every_answer(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     found = {
-        path: set(operation["responses"])
+        f"{method.upper()} {path}": set(operation["responses"])
         for path, operations in document["paths"].items()
-        for operation in operations.values()
+        for method, operation in operations.items()
     }
     assert found == OPERATIONS
 
 
 async def test_problems_are_documented_with_schema_and_example(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    for path in OPERATIONS:
+    for method, path in (operation.split() for operation in OPERATIONS):
         if path.startswith("/api/"):
-            for status, response in document["paths"][path]["get"]["responses"].items():
-                if status != "200":
+            for status, response in document["paths"][path][method.lower()]["responses"].items():
+                if not status.startswith("2"):
                     content = response["content"]["application/problem+json"]
                     assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
                     assert content["example"]["status"] == int(status)

@@ -65,7 +65,7 @@ async def test_an_encoded_pair_is_decoded_as_rfc_6749_asks(world: World, client:
         ({}, "invalid_request", 400),
         ({"grant_type": ""}, "invalid_request", 400),
         ({"grant_type": "password"}, "unsupported_grant_type", 400),
-        ({**GRANT, "scope": "telemetry:write"}, "invalid_scope", 400),
+        ({**GRANT, "scope": "telemetry:erase"}, "invalid_scope", 400),
         ({**GRANT, "scope": "dtc:read\0"}, "invalid_scope", 400),
         ({**GRANT, "client_secret": "x"}, "invalid_request", 400),
         ({**GRANT, "client_id": "pc_" + "b" * 20}, "invalid_request", 400),

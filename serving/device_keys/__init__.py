@@ -1,0 +1,1 @@
+"""Keys with which devices post their readings: one device each, shown once, kept as hashes."""

@@ -1,0 +1,1 @@
+"""Commands to a vehicle's tracker, through the queue that gateways send from."""

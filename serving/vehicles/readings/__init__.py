@@ -1,0 +1,1 @@
+"""Readings that devices and partners post, on their way into the stream."""
