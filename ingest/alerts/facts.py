@@ -39,7 +39,7 @@ class _Reading:
 
     __slots__ = ("events", "record", "signals", "vin_parts")
 
-    def __init__(self, record: AvlRecord) -> None:
+    def __init__(self, record: AvlRecord | None) -> None:
         self.record = record
         self.signals: list[tuple[str, Any]] = []
         self.events: list[Finding] = []
@@ -50,7 +50,7 @@ def _level(kind: Kind) -> Callable[[_Reading, int, Raw], None]:
     def read(reading: _Reading, avl_id: int, raw: Raw) -> None:
         if raw not in (0, 1):
             return
-        is_event = reading.record.event_io_id == avl_id
+        is_event = reading.record is not None and reading.record.event_io_id == avl_id
         reading.signals.append((kind.value, (bool(raw), is_event)))
         if raw and is_event:
             reading.events.append(Finding(kind, kind.value, {}))
@@ -131,6 +131,24 @@ def facts_of(record: AvlRecord, measured: Measurement, vin: str, readers: Reader
         reader = readers.get((avl_id, width))
         if reader is not None:
             reader(reading, avl_id, raw)
+    _read_columns(reading, measured)
+    return Facts(record.timestamp_ms, vin, reading.signals, reading.events)
+
+
+def facts_of_reading(time_ms: int, measured: Measurement, vin: str) -> Facts:
+    """What the rules need of a posted reading of a vehicle: trouble codes, voltage, a device's odometers.
+
+    Args:
+        time_ms: the reading's.
+        measured: its columns.
+        vin: of the vehicle.
+    """
+    reading = _Reading(None)
+    _read_columns(reading, measured)
+    return Facts(time_ms, vin, reading.signals, reading.events)
+
+
+def _read_columns(reading: _Reading, measured: Measurement) -> None:
     if "dtc_codes" in measured:
         reading.signals.append((DTC, measured["dtc_codes"]))
     volts = measured.get("battery_v")
@@ -142,7 +160,6 @@ def facts_of(record: AvlRecord, measured: Measurement, vin: str, readers: Reader
     kind = measured.get("harsh_kind")
     if isinstance(kind, int) and kind in HARSH_CODES:
         reading.events.append(Finding(Kind.HARSH_EVENT, HARSH_CODES[kind], _harsh_detail(kind, measured)))
-    return Facts(record.timestamp_ms, vin, reading.signals, reading.events)
 
 
 def _harsh_detail(kind: int, measured: Measurement) -> dict[str, object]:

@@ -1,28 +1,32 @@
 """What the alert rules know of each device in each vehicle: its form in Redis, and the batch that moves it.
 
+Frames and posted readings of one device are two subjects: positions count within a topic.
+
 A state carries the stream position of the last frame that went into it, so a frame that comes again changes
 nothing and raises nothing: it is passed over. Positions count within one incarnation of the topic; another
 one begins anew, with what was known kept.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
 
 from ingest.alerts.alert import Alert
-from ingest.alerts.facts import facts_of, readers_of
-from ingest.alerts.rules import Known, Raised, State, advance
+from ingest.alerts.facts import Readers, facts_of, facts_of_reading, readers_of
+from ingest.alerts.rules import Facts, Known, Raised, State, advance
 from ingest.live.state import Seen
 from ingest.stream.messages import FrameMessage
+from ingest.stream.readings import ReadingMessage
 from telematics import stream_position
 from telematics.names import Topic
 
 POSITION_DIGITS: Final = 19
 """A packed stream position in decimal, padded: so positions compare as text, in Lua too."""
 _CACHED_STATES: Final = 50_000
+_READING_PREFIX: Final = "reading:"
 
 
 class Subject(NamedTuple):
@@ -30,13 +34,14 @@ class Subject(NamedTuple):
 
     vin: str
     device_id: str
+    """IMEI; of readings `reading:` and their device id."""
 
 
 class Memory(NamedTuple):
     """The state of a subject and how far into the stream it reaches."""
 
     topic_id: str
-    """Incarnation of the topic that `position` counts in."""
+    """Incarnation of the topic's partition that `position` counts in."""
     position: int
     """Packed position of the last frame that went in; -1 for none."""
     state: State
@@ -45,23 +50,42 @@ class Memory(NamedTuple):
 EMPTY: Final = Memory("", -1, {})
 
 
-def encode(memory: Memory) -> tuple[bytes, bytes, bytes]:
-    """Topic id, position and state as Redis keeps them."""
-    return (
+class Encoded(NamedTuple):
+    """A memory as Redis keeps it."""
+
+    topic_id: bytes
+    position: bytes
+    """`POSITION_DIGITS` digits."""
+    state: bytes
+    """JSON."""
+
+
+def encode(memory: Memory) -> Encoded:
+    """The memory as Redis keeps it."""
+    return Encoded(
         memory.topic_id.encode(),
-        b"%0*d" % (POSITION_DIGITS, memory.position),
+        encode_position(memory.position),
         orjson.dumps({name: [known.time_ms, known.value] for name, known in memory.state.items()}),
     )
+
+
+def encode_position(position: int) -> bytes:
+    """A packed position as text."""
+    return b"%0*d" % (POSITION_DIGITS, position)
 
 
 def decode(stored: bytes) -> Memory:
     """What Redis has, `<topic id>|<position>|<JSON>`; what is not of this form is as good as nothing."""
     try:
         topic_id, position, document = stored.split(b"|", 2)
-        state = {name: Known(*entry) for name, entry in orjson.loads(document).items()}
-        return Memory(topic_id.decode(), int(position), state)
+        return Memory(topic_id.decode(), int(position), decode_state(document))
     except (ValueError, TypeError, AttributeError):
         return EMPTY
+
+
+def decode_state(document: bytes) -> dict[str, Known]:
+    """The state in JSON."""
+    return {name: Known(*entry) for name, entry in orjson.loads(document).items()}
 
 
 class MemoryCache:
@@ -100,15 +124,22 @@ class MemoryCache:
 
 @dataclass(frozen=True, slots=True)
 class ObservedFrame:
-    """A frame with what was seen in it: its records that lie in a vehicle and in time."""
+    """A frame, or a reading, with what was seen in it: its records that lie in a vehicle and in time."""
 
-    frame: FrameMessage
+    frame: FrameMessage | ReadingMessage
     family: str | None
     seen: tuple[Seen, ...]
 
     def subjects(self) -> set[Subject]:
         """The devices in vehicles that it speaks of; two where it straddles a move."""
-        return {Subject(seen.vin, self.frame.imei) for seen in self.seen}
+        if isinstance(self.frame, FrameMessage):
+            return {Subject(seen.vin, self.frame.imei) for seen in self.seen}
+        return {Subject(seen.vin, _READING_PREFIX + self.frame.device_id) for seen in self.seen}
+
+    def only(self, subjects: Container[Subject]) -> "ObservedFrame":
+        """The frame as if it spoke of these subjects alone."""
+        vins = {subject.vin for subject in self.subjects() if subject in subjects}
+        return ObservedFrame(self.frame, self.family, tuple(seen for seen in self.seen if seen.vin in vins))
 
 
 class Settled(NamedTuple):
@@ -117,42 +148,54 @@ class Settled(NamedTuple):
     alerts: list[Alert]
     memories: dict[Subject, Memory]
     """Those that moved."""
+    repeated_count: int = 0
+    """Frames that were in a memory already, once for each subject of theirs."""
 
 
 def settle(
-    frames: Iterable[ObservedFrame], known: Mapping[Subject, Memory], topic_ids: Mapping[str, str]
+    frames: Iterable[ObservedFrame],
+    known: Mapping[Subject, Memory],
+    incarnations: Mapping[tuple[str, int], str],
 ) -> Settled:
     """Let the rules look at frames, in stream order. Pure.
 
     Args:
         frames: of one batch.
         known: the memory of every subject of theirs.
-        topic_ids: incarnation of each topic.
+        incarnations: of each topic's partitions (`ingest.live.offsets`).
     """
     alerts: list[Alert] = []
     moved: dict[Subject, Memory] = {}
+    repeated = 0
     for observed in frames:
         frame = observed.frame
-        topic_id = topic_ids.get(frame.topic, "")
+        topic_id = incarnations.get((frame.topic, frame.partition), "")
         position = stream_position.pack(Topic(frame.topic), frame.partition, frame.offset, 0)
         readers = readers_of(observed.family)
         for subject in sorted(observed.subjects()):
             memory = moved.get(subject) or known[subject]
             if memory.topic_id == topic_id and memory.position >= position:
+                repeated += 1
                 continue
             mine = [seen for seen in observed.seen if seen.vin == subject.vin]
-            facts = [facts_of(seen.record, seen.measured, seen.vin, readers) for seen in mine]
+            facts = [_facts(seen, readers) for seen in mine]
             state, raised = advance(memory.state, facts)
             moved[subject] = Memory(topic_id, position, state)
             alerts += (_alert(frame, position, mine[item.number], item) for item in raised)
-    return Settled(alerts, moved)
+    return Settled(alerts, moved, repeated)
 
 
-def _alert(frame: FrameMessage, position: int, seen: Seen, raised: Raised) -> Alert:
+def _facts(seen: Seen, readers: Readers) -> Facts:
+    if seen.record is None:
+        return facts_of_reading(seen.time_ms, seen.measured, seen.vin)
+    return facts_of(seen.record, seen.measured, seen.vin, readers)
+
+
+def _alert(frame: FrameMessage | ReadingMessage, position: int, seen: Seen, raised: Raised) -> Alert:
     return Alert(
         vin=seen.vin,
-        device_id=frame.imei,
-        time_ms=seen.record.timestamp_ms,
+        device_id=frame.imei if isinstance(frame, FrameMessage) else frame.device_id,
+        time_ms=seen.time_ms,
         received_at_ms=frame.received_at_ms,
         kind=raised.finding.kind,
         code=raised.finding.code,

@@ -17,9 +17,12 @@ from prometheus_client import start_http_server
 from ingest.alerts.history import AlertHistory
 from ingest.alerts.publisher import KafkaAlertPublisher
 from ingest.alerts.service import AlertMetrics, AlertWriter
+from ingest.live.compiled_reader import CompiledReader
+from ingest.live.log_spans import read_spans
 from ingest.live.metrics import LiveMetrics
 from ingest.live.service import LiveWriter
 from ingest.live.store import LiveStore, connect
+from ingest.live.vehicle_origins import VehicleOrigins
 from ingest.registry_cache import RegistryCache, RegistryReader
 from ingest.stream.consumer import BatchConsumer, ConsumerOptions
 from ingest.stream.identity import read_identity
@@ -28,10 +31,12 @@ from telematics.settings import Settings
 
 log = structlog.get_logger()
 
-TOPICS: Final = (Topic.AVL_FRAMES.value,)
+TOPICS: Final = (Topic.AVL_FRAMES.value, Topic.READINGS.value)
 METRICS_PORT_OFFSET: Final = 2
 """The live writer's metrics are on `metrics_port` + this."""
-_BATCH_FRAMES: Final = 1000
+_BATCH_FRAMES: Final = 4000
+"""The linger ends a batch before that, unless we lag: then many frames of a vehicle come at once, of which
+only the newest is written, and each costs less."""
 _LINGER_S: Final = 0.02
 """Freshness comes first: a lone frame waits this long for company."""
 _ALERTS_LINGER_S: Final = 0.5
@@ -50,11 +55,14 @@ def run_live(settings: Settings, stop: threading.Event) -> None:
     reader = RegistryReader(settings, "live")
     store = LiveStore(connect(settings))
     publisher = KafkaAlertPublisher(settings.kafka_bootstrap)
+    origins = VehicleOrigins(settings)
     writer = LiveWriter(
         store,
+        CompiledReader(store.recall, origins.read),
         RegistryCache(reader.load),
         publisher,
         partial(read_identity, settings.kafka_bootstrap, TOPICS),
+        partial(read_spans, settings.kafka_bootstrap),
         metrics,
     )
     options = ConsumerOptions(
@@ -64,7 +72,8 @@ def run_live(settings: Settings, stop: threading.Event) -> None:
         batch_size=_BATCH_FRAMES,
         linger_s=_LINGER_S,
         commit_to_kafka=True,  # for those who watch the group's lag; Redis has the offsets that count
-        on_missing_offset="earliest",
+        # where to start is always said; what goes missing on the way is looked at when starting anew
+        on_missing_offset="error",
     )
     log.info("live.started", group=LIVE_GROUP)
     try:
@@ -73,6 +82,7 @@ def run_live(settings: Settings, stop: threading.Event) -> None:
     finally:
         publisher.close()
         reader.close()
+        origins.close()
         store.close()
         log.info("live.stopped", group=LIVE_GROUP)
 

@@ -2,7 +2,8 @@
 
 Order of one batch, which is the promise:
 
-1. work out the newest signals, and what the alert rules make of the frames (`ingest.alerts`), from memory;
+1. work out the newest signals, and what the alert rules make of the frames and readings, from memory
+   (`ingest.live.reading`, `ingest.alerts`);
 2. alerts to Kafka, until all are confirmed;
 3. signals and what the rules now know, to Redis;
 4. the offsets, to Redis (`ingest.live.offsets` says why there), if they still stand where they stood.
@@ -17,24 +18,22 @@ Devices and vehicles come from TimescaleDB; while that is down, what was read be
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import structlog
 from confluent_kafka import Message, TopicPartition
 
-from ingest.alerts.memory import MemoryCache, ObservedFrame, Settled, Subject, settle
 from ingest.alerts.publisher import AlertPublisher
-from ingest.codec8.errors import DecodeError
-from ingest.frame_packet import NotTelemetryError, unpack_avl
 from ingest.live.metrics import LiveMetrics
-from ingest.live.offsets import LiveOffsets
-from ingest.live.state import NewestState
+from ingest.live.offsets import LiveOffsets, LogSpan, Partition
+from ingest.live.reading import BatchReader
 from ingest.live.store import LiveStore
 from ingest.registry_cache import RegistryCache, imeis_of
 from ingest.stream.consumer import StreamRewindError
 from ingest.stream.identity import StreamIdentity
-from ingest.stream.messages import MalformedMessageError, decode_frame
 from telematics.errors import UnavailableError
+
+ReadSpans = Callable[[Collection[Partition]], Mapping[Partition, LogSpan]]
 
 log = structlog.get_logger()
 
@@ -45,9 +44,11 @@ class LiveWriter:
     def __init__(
         self,
         store: LiveStore,
+        reader: BatchReader,
         registry: RegistryCache,
         publisher: AlertPublisher,
         read_identity: Callable[[], StreamIdentity],
+        read_spans: ReadSpans,
         metrics: LiveMetrics,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -55,20 +56,23 @@ class LiveWriter:
 
         Args:
             store: Redis.
+            reader: works batches out, with memories from that Redis.
             registry: devices, their families and vehicles.
             publisher: takes alerts to Kafka.
             read_identity: asks Kafka for the ids of its cluster and of the topics read here.
+            read_spans: asks Kafka which offsets the logs of partitions hold.
             metrics: figures.
             now: our clock, in seconds since the epoch.
         """
         self._store = store
+        self._reader = reader
         self._registry = registry
         self._publisher = publisher
         self._read_identity = read_identity
+        self._read_spans = read_spans
         self._metrics = metrics
         self._now = now
         self._offsets = LiveOffsets()
-        self._memories = MemoryCache(store.recall)
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
         """Start every partition where Redis says that the live state stands, or at its beginning.
@@ -78,9 +82,10 @@ class LiveWriter:
         """
         topic_ids = self._read_identity().topic_ids
         keys = [(partition.topic, partition.partition) for partition in partitions]
-        self._offsets.assign(self._store.read_offsets(), topic_ids, keys)
+        stored = self._store.read_offsets()
+        _tell_shortened(self._offsets.assign(stored, topic_ids, self._read_spans(keys)))
         # what was remembered of these partitions' devices may have moved on elsewhere
-        self._memories.forget()
+        self._reader.forget()
         places = {(place.topic, place.partition): place.offset for place in self._offsets.places()}
         for partition, key in zip(partitions, keys, strict=True):
             partition.offset = places[key]
@@ -103,49 +108,36 @@ class LiveWriter:
         if not pending:
             return
         self._refresh_registry(pending)
-        state, observed, undecodable, newest_ms = NewestState(), [], 0, 0
-        for message in pending:
-            try:
-                frame = decode_frame(message)
-                packet = unpack_avl(frame)
-            except (MalformedMessageError, NotTelemetryError, DecodeError):
-                undecodable += 1
-                continue
-            newest_ms = max(newest_ms, frame.received_at_ms)
-            seen = state.observe(frame, packet, self._registry)
-            if seen:
-                observed.append(ObservedFrame(frame, self._registry.family(frame.imei), seen))
-        settled = self._settle(observed)
-        self._publisher.publish(settled.alerts)
-        result = self._store.write(state.signals(), settled.memories)
+        digest = self._reader.read(pending, self._registry, self._offsets.incarnations)
+        self._publisher.publish(digest.alerts)
+        result = self._store.write(digest.offers, digest.memories)
         self._commit(pending)
-        self._memories.put(settled.memories)
+        self._reader.settled()
         if result.refused_count:
-            log.error("live.refused", vehicles=result.refused_count)
-        self._metrics.alerted(Counter(alert.kind for alert in settled.alerts))
+            log.error("live.refused", keys=result.refused_count)
+        self._metrics.alerted(Counter(alert.kind for alert in digest.alerts))
         self._metrics.settled(
             frames=len(pending),
-            undecodable=undecodable,
-            records=state.record_count,
-            ignored=state.ignored_count,
+            undecodable=digest.undecodable,
+            records=digest.record_count,
+            ignored=digest.ignored_count,
+            repeated=digest.repeated_count,
             signals=result.signal_count,
             refused=result.refused_count,
+            received_at_ms=digest.received_at_ms,
             seconds=time.perf_counter() - started,
-            lag_s=self._now() - newest_ms / 1000 if newest_ms else 0.0,
+            now_s=self._now(),
         )
-        log.debug("live.batch", frames=len(pending), signals=result.signal_count, alerts=len(settled.alerts))
-
-    def _settle(self, observed: Sequence[ObservedFrame]) -> Settled:
-        subjects = set[Subject]().union(*(frame.subjects() for frame in observed))
-        return settle(observed, self._memories.get(subjects), self._offsets.topic_ids)
+        log.debug("live.batch", frames=len(pending), signals=result.signal_count, alerts=len(digest.alerts))
 
     def _commit(self, messages: Sequence[Message]) -> None:
         moves = self._offsets.moves(messages)
         if self._store.commit(moves):
             self._offsets.settle(moves)
             return
-        self._memories.forget()
-        self._offsets.reload(self._store.read_offsets())
+        self._reader.forget()
+        stored = self._store.read_offsets()
+        _tell_shortened(self._offsets.reload(stored, self._read_spans(self._offsets.partitions)))
         message = "Valkey stands elsewhere in the stream than this live writer; it goes on from there"
         raise StreamRewindError(message, self._offsets.places())
 
@@ -157,3 +149,14 @@ class LiveWriter:
             if not self._registry.knows(imeis):
                 raise
             log.warning("live.registry_unavailable", reason=str(error))
+
+
+def _tell_shortened(partitions: Sequence[Partition]) -> None:
+    for topic, number in partitions:
+        log.error(
+            "live.log_shortened",
+            topic=topic,
+            partition=number,
+            reason="Kafka's log ends before what was read of it: it lost frames. The partition is read again "
+            "from its beginning, and alerts are repeated with the same ids",
+        )

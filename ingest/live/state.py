@@ -4,7 +4,7 @@
 
 position         {"lat", "lng", "accuracy_m" (null without HDOP), "heading", "altitude_ft", "satellites",
                  "is_valid"}, from records with a fix only
-speed_mph        number, by GNSS, from records with a fix only: without one the tracker sends 0
+speed_mph        number; of a tracker from records with a fix only: without one it sends 0
 odometer         {"miles", "source"}
 battery_voltage  number
 fuel_pct         number
@@ -12,10 +12,12 @@ dtc_codes        list, when the device says which codes there are or that there 
 ignition         bool
 seen             {"received_at"}: the newest record of all, whatever it holds
 
-Records from before 2000, or more than five minutes ahead of their arrival, never move live state.
+Records and posted readings (`ingest.stream.readings`) are the same here; what a reading does not say of its
+position is null. Those from before 2000, or more than five minutes ahead of their arrival, never move live
+state.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -31,9 +33,11 @@ from ingest.measurement import (
     measure,
     odometer_metres,
 )
+from ingest.reading_measurement import measure_reading
 from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
 from ingest.stream.messages import FrameMessage
+from ingest.stream.readings import ReadingMessage
 from telematics.clock import from_epoch_ms, rfc3339_ms
 from telematics.names import OdometerSource, Origin
 from telematics.units import miles_from_metres
@@ -51,15 +55,26 @@ class Signal(NamedTuple):
     """JSON."""
 
 
+class Offer(NamedTuple):
+    """The newest signals of a vehicle as Redis keeps them."""
+
+    oldest_ms: int
+    """Device time of the oldest of them."""
+    values: Sequence[bytes]
+    """In the order of `SIGNALS`, each `<device time in ms>|<JSON>`; empty where there is none."""
+
+
 class Seen(NamedTuple):
-    """A record that lies in a vehicle and in time, with what it measured."""
+    """A record or a reading that lies in a vehicle and in time, with what it measured."""
 
     vin: str
     origin: Origin
     number: int
-    """Of the record in its frame."""
-    record: AvlRecord
+    """Of the record in its frame; 0 of a reading."""
+    time_ms: int
     measured: Measurement
+    record: AvlRecord | None
+    """None: a reading."""
 
 
 class Observation(NamedTuple):
@@ -69,6 +84,7 @@ class Observation(NamedTuple):
     received_at_ms: int
     measured: Measurement
     odometer_source: OdometerSource | None
+    is_posted: bool = False
 
 
 def _position(seen: Observation) -> object:
@@ -79,13 +95,15 @@ def _position(seen: Observation) -> object:
         "lng": measured["lng"],
         "accuracy_m": accuracy_m(hdop) if isinstance(hdop, (int, float)) else None,
         "heading": measured.get("heading"),
-        "altitude_ft": measured["altitude_ft"],
-        "satellites": measured["satellites"],
+        "altitude_ft": measured.get("altitude_ft"),
+        "satellites": measured.get("satellites"),
         "is_valid": True,
     }
 
 
 def _odometer(seen: Observation) -> object:
+    if "odometer" in seen.measured:  # a partner's word, which is in no device's series
+        return {"miles": seen.measured["odometer"], "source": seen.measured["odometer_source"]}
     source = seen.odometer_source
     metres = None if source is None else odometer_metres(seen.measured, source)
     if source is None or metres is None:
@@ -96,11 +114,11 @@ def _odometer(seen: Observation) -> object:
 def _seen(seen: Observation) -> object:
     # frames of a batch came in within a few seconds: writing out each of them is half of a vehicle's cost
     second, ms = divmod(seen.received_at_ms, 1000)
-    return {"received_at": f"{_second(second)}.{ms:03d}Z"}
+    return {"received_at": f"{rfc3339_second(second)}.{ms:03d}Z"}
 
 
 @lru_cache(maxsize=1024)
-def _second(epoch_s: int) -> str:
+def rfc3339_second(epoch_s: int) -> str:
     """RFC 3339 without fraction and zone."""
     return rfc3339_ms(from_epoch_ms(epoch_s * 1000))[:-5]
 
@@ -115,6 +133,8 @@ _VALUES: Final[Mapping[str, Callable[[Observation], object]]] = {
     "ignition": lambda seen: seen.measured["ignition"],
     "seen": _seen,
 }
+SIGNALS: Final = {name: number for number, name in enumerate(_VALUES)}
+"""Name → place, wherever signals lie side by side."""
 
 
 def _signals_of(seen: Observation) -> Iterable[str]:
@@ -123,8 +143,10 @@ def _signals_of(seen: Observation) -> Iterable[str]:
     yield "seen"
     if measured["is_valid"]:
         yield "position"
+    if "speed_mph" in measured and (measured["is_valid"] or seen.is_posted):
         yield "speed_mph"
-    if seen.odometer_source is not None and ODOMETER_COLUMNS[seen.odometer_source] in measured:
+    source = seen.odometer_source
+    if "odometer" in measured or (source is not None and ODOMETER_COLUMNS[source] in measured):
         yield "odometer"
     if "battery_v" in measured:
         yield "battery_voltage"
@@ -151,6 +173,8 @@ class NewestState:
         self.record_count = 0
         self.ignored_count = 0
         """Records of no vehicle, from before 2000 or from the future."""
+        self.reading_count = 0
+        """Posted readings that count."""
 
     def observe(self, frame: FrameMessage, packet: AvlPacket, registry: Registry) -> tuple[Seen, ...]:
         """Take in the records of one frame, in whatever order they come; returns those that count."""
@@ -170,8 +194,34 @@ class NewestState:
             measured = measure(record, columns)
             source = _odometer_source(installation, measured)
             self._take(installation.vin, Observation(time_ms, frame.received_at_ms, measured, source))
-            seen.append(Seen(installation.vin, installation.origin, number, record, measured))
+            seen.append(Seen(installation.vin, installation.origin, number, time_ms, measured, record))
         return tuple(seen)
+
+    def observe_reading(
+        self, message: ReadingMessage, registry: Registry, origins: Mapping[str, Origin]
+    ) -> Seen | None:
+        """Take in one posted reading; None if it does not count.
+
+        Args:
+            message: the reading.
+            registry: what holds for the device, if one sent it.
+            origins: of the vehicles that partners posted for, by VIN.
+        """
+        self.record_count += 1
+        time_ms = message.reading.time_ms
+        installation = None if message.imei is None else registry.at(message.imei, time_ms)
+        if message.imei is None:
+            vin, origin = message.reading.vin, origins.get(message.reading.vin)
+        else:
+            vin, origin = (installation.vin, installation.origin) if installation else ("", None)
+        if origin is None or not FIRST_TIME_MS <= time_ms <= message.received_at_ms + MAX_AHEAD_MS:
+            self.ignored_count += 1
+            return None
+        self.reading_count += 1
+        measured = measure_reading(message)
+        source = None if installation is None else _odometer_source(installation, measured)
+        self._take(vin, Observation(time_ms, message.received_at_ms, measured, source, is_posted=True))
+        return Seen(vin, origin, 0, time_ms, measured, None)
 
     def _take(self, vin: str, observation: Observation) -> None:
         newest = self._vehicles.setdefault(vin, {})
@@ -189,3 +239,16 @@ class NewestState:
             ]
             for vin, newest in self._vehicles.items()
         }
+
+    def offers(self) -> dict[str, Offer]:
+        """VIN → newest signals as Redis keeps them."""
+        return {vin: offer_of(signals) for vin, signals in self.signals().items()}
+
+
+def offer_of(signals: Iterable[Signal]) -> Offer:
+    """Signals of one vehicle, at least one, as Redis keeps them."""
+    values, times = [b""] * len(SIGNALS), []
+    for name, time_ms, value in signals:
+        values[SIGNALS[name]] = b"%d|%b" % (time_ms, value)
+        times.append(time_ms)
+    return Offer(min(times), tuple(values))

@@ -1,12 +1,15 @@
-"""Live state in Redis (Valkey): one script call per vehicle, all calls of a batch in one round trip.
+"""Live state in Redis (Valkey): a script call for some vehicles, all calls of a batch in one round trip.
 
 A batch is written in two steps: signals and what the alert rules know, in one round trip; and when all of
 that is there, the offsets in another. Dying in between costs a repetition, which changes nothing.
+
+Calls are bounded: while a script runs, nobody else is served. A call takes about 0.3 ms.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import redis
@@ -15,14 +18,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from ingest.alerts import memory as memories
-from ingest.alerts.memory import EMPTY, Memory, Subject
+from ingest.alerts.memory import EMPTY, Encoded, Memory, Subject
 from ingest.live.offsets import Move
-from ingest.live.state import Signal
+from ingest.live.state import SIGNALS, Offer
 from telematics.errors import ConfigurationError, UnavailableError
 from telematics.names import LIVE_OFFSETS_KEY, alert_state_key, live_key
 from telematics.settings import Settings
 
 _TIMEOUT_S: Final = 5.0
+_KEYS_A_CALL: Final = 50
+_SIGNAL_NAMES: Final = (str(len(SIGNALS)), *SIGNALS)
 
 
 def _script(name: str) -> str:
@@ -88,7 +93,7 @@ class LiveStore:
         self._scripts: _Scripts | None = None
 
     def write(
-        self, vehicles: Mapping[str, Sequence[Signal]], known: Mapping[Subject, Memory] | None = None
+        self, vehicles: Mapping[str, Offer], known: Mapping[Subject, Encoded] | None = None
     ) -> WriteResult:
         """Offer signals and what alert rules know; each is taken if it is newer than what is there.
 
@@ -99,6 +104,7 @@ class LiveStore:
         known = known or {}
         if not vehicles and not known:
             return WriteResult(0, 0)
+        call_count = -(-len(vehicles) // _KEYS_A_CALL)
         with _translated_errors():
             answers = self._offer(vehicles, known, self._loaded())
             if any(isinstance(answer, exceptions.NoScriptError) for answer in answers):
@@ -108,8 +114,12 @@ class LiveStore:
         for answer in answers:
             if isinstance(answer, _TRANSIENT):
                 raise _unavailable(answer) from answer
-        taken = sum(int(answer) for answer in answers[: len(vehicles)] if isinstance(answer, int))
-        return WriteResult(taken, sum(isinstance(answer, Exception) for answer in answers))
+            if isinstance(answer, Exception):
+                raise answer
+        return WriteResult(
+            sum(int(written) for written, _ in answers[:call_count]),
+            sum(int(refused) for _, refused in answers),
+        )
 
     def commit(self, moves: Sequence[Move]) -> bool:
         """Move offsets, all or none; False if something else stands there than was expected.
@@ -164,17 +174,19 @@ class LiveStore:
         return self._scripts
 
     def _offer(
-        self,
-        vehicles: Mapping[str, Sequence[Signal]],
-        known: Mapping[Subject, Memory],
-        scripts: _Scripts,
+        self, vehicles: Mapping[str, Offer], known: Mapping[Subject, Encoded], scripts: _Scripts
     ) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
-        for vin, signals in vehicles.items():
-            arguments = [part for signal in signals for part in signal]
-            pipeline.evalsha(scripts.newest, 1, live_key(vin), *arguments)
-        for subject, memory in known.items():
-            pipeline.evalsha(scripts.remember, 1, alert_state_key(*subject), *memories.encode(memory))
+        offers = iter(vehicles.items())
+        while some := list(islice(offers, _KEYS_A_CALL)):
+            keys = [live_key(vin) for vin, _ in some]
+            values: list[Any] = [part for _, offer in some for part in (offer.oldest_ms, *offer.values)]
+            pipeline.evalsha(scripts.newest, len(keys), *keys, *_SIGNAL_NAMES, *values)
+        memories_left = iter(known.items())
+        while few := list(islice(memories_left, _KEYS_A_CALL)):
+            keys = [alert_state_key(*subject) for subject, _ in few]
+            parts = [part for _, encoded in few for part in encoded]
+            pipeline.evalsha(scripts.remember, len(keys), *keys, *parts)
         answers: list[Any] = pipeline.execute(raise_on_error=False)
         return answers
 

@@ -25,7 +25,7 @@ from tests.ingest.making import (
 
 IMEI, VIN = make_installation().imei, make_installation().vin
 REGISTRY = make_registry(make_installation(), family="OBD")
-TOPIC_IDS = {Topic.AVL_FRAMES.value: "topic-1"}
+INCARNATIONS = {(Topic.AVL_FRAMES.value, 0): "topic-1"}
 SUBJECT = Subject(VIN, IMEI)
 
 
@@ -40,10 +40,12 @@ def observed(offset: int, *records: AvlRecord, registry: InstallationTimeline = 
 
 
 def run(
-    known: dict[Subject, Memory], *frames: ObservedFrame, topic_ids: dict[str, str] = TOPIC_IDS
+    known: dict[Subject, Memory],
+    *frames: ObservedFrame,
+    incarnations: dict[tuple[str, int], str] = INCARNATIONS,
 ) -> Settled:
     subjects = set[Subject]().union(*(frame.subjects() for frame in frames))
-    return settle(frames, {subject: known.get(subject, EMPTY) for subject in subjects}, topic_ids)
+    return settle(frames, {subject: known.get(subject, EMPTY) for subject in subjects}, incarnations)
 
 
 def names(alerts: Sequence[Alert]) -> list[str]:
@@ -63,7 +65,7 @@ def test_frames_that_come_again_raise_nothing_and_what_follows_them_goes_on() ->
     frames = [observed(1, dtc("P0300")), observed(2, dtc("P0171", 1)), observed(3, dtc("", 2))]
     whole = run({}, *frames)
     assert names(whole.alerts) == ["dtc_new P0300", "dtc_new P0171", "dtc_cleared P0300", "dtc_cleared P0171"]
-    assert run(whole.memories, *frames) == Settled([], {})
+    assert run(whole.memories, *frames) == Settled([], {}, repeated_count=3)
     for done in range(4):
         first = run({}, *frames[:done])
         again = run(first.memories, *frames)
@@ -80,7 +82,11 @@ def test_a_batch_that_is_repeated_from_the_same_memory_raises_the_same_ids() -> 
 
 def test_a_topic_that_was_made_anew_counts_anew_with_what_was_known() -> None:
     before = run({}, observed(10**6, dtc("P0300"))).memories
-    settled = run(before, observed(0, dtc("P0300,P0171", 1)), topic_ids={Topic.AVL_FRAMES.value: "topic-2"})
+    settled = run(
+        before,
+        observed(0, dtc("P0300,P0171", 1)),
+        incarnations={(Topic.AVL_FRAMES.value, 0): "topic-2"},
+    )
     assert names(settled.alerts) == ["dtc_new P0171"]
 
 

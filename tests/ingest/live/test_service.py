@@ -10,20 +10,22 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from ingest.alerts.alert import Alert
-from ingest.alerts.memory import Memory, Subject
+from ingest.alerts.memory import Encoded, Subject
 from ingest.alerts.publisher import AlertsUndeliveredError
 from ingest.codec8.records import IoElement
+from ingest.live.compiled_reader import CompiledReader
 from ingest.live.metrics import LiveMetrics
-from ingest.live.offsets import Move
+from ingest.live.offsets import LogSpan, Move, Partition
+from ingest.live.reading import BatchReader, ReferenceReader
 from ingest.live.service import LiveWriter
-from ingest.live.state import Signal
+from ingest.live.state import Offer
 from ingest.live.store import LiveStore, LiveStoreUnavailableError, WriteResult, connect
 from ingest.registry.timeline import InstallationTimeline
 from ingest.registry_cache import RegistryCache
 from ingest.stream.consumer import StreamRewindError
 from ingest.stream.identity import StreamIdentity
 from telematics.errors import UnavailableError
-from telematics.names import LIVE_OFFSETS_KEY, Topic, live_key
+from telematics.names import LIVE_OFFSETS_KEY, Origin, Topic, live_key
 from telematics.settings import Settings
 from tests.ingest.making import (
     NOON_MS,
@@ -56,6 +58,9 @@ class Registry:
             message = "down"
             raise UnavailableError(message)
         return make_registry(make_installation(self.imei, vin=self.vin), family="OBD")
+
+    def origins(self, vins: Collection[str]) -> dict[str, Origin]:
+        return {self.vin: Origin.LIVE} if self.vin in vins else {}
 
 
 @pytest.fixture
@@ -103,21 +108,47 @@ def topic_id() -> str:
     return secrets.token_hex(8)
 
 
+class Log:
+    """What Kafka's log of the partition holds."""
+
+    def __init__(self) -> None:
+        self.span = LogSpan(0, 10**9)
+
+    def read(self, partitions: Collection[Partition]) -> dict[Partition, LogSpan]:
+        return dict.fromkeys(partitions, self.span)
+
+
+@pytest.fixture
+def kafka_log() -> Log:
+    return Log()
+
+
+@pytest.fixture(params=[CompiledReader, ReferenceReader])
+def reader(request: pytest.FixtureRequest) -> Callable[..., BatchReader]:
+    make: Callable[..., BatchReader] = request.param
+    return make
+
+
 @pytest.fixture
 def make_writer(
     client: redis.Redis,
     registry: Registry,
     loudspeaker: Loudspeaker,
     topic_id: str,
+    reader: Callable[..., BatchReader],
+    kafka_log: Log,
 ) -> Callable[..., LiveWriter]:
     """A live writer that has been assigned partition 0; another one takes over from it."""
 
     def make(store: LiveStore | None = None, figures: CollectorRegistry | None = None) -> LiveWriter:
+        store = store or LiveStore(client)
         writer = LiveWriter(
-            store or LiveStore(client),
+            store,
+            reader(store.recall, registry.origins),
             RegistryCache(registry.load, 0.0),
             loudspeaker,
-            lambda: StreamIdentity("cluster-1", {TOPIC: topic_id}),
+            lambda: StreamIdentity("cluster-1", {TOPIC: topic_id, Topic.READINGS.value: topic_id}),
+            kafka_log.read,
             LiveMetrics(figures or CollectorRegistry()),
         )
         writer.assigned([TopicPartition(TOPIC, PARTITION)])
@@ -212,7 +243,7 @@ class Faulty(LiveStore):
         self._dies = dies
 
     def write(
-        self, vehicles: Mapping[str, Sequence[Signal]], known: Mapping[Subject, Memory] | None = None
+        self, vehicles: Mapping[str, Offer], known: Mapping[Subject, Encoded] | None = None
     ) -> WriteResult:
         self._die("before write")
         result = super().write(vehicles, known)

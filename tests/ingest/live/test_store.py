@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from ingest.live.state import Signal
+from ingest.live.state import SIGNALS, Offer, Signal, offer_of
 from ingest.live.store import LiveStore, LiveStoreUnavailableError, connect
 from telematics.errors import ConfigurationError
 from telematics.names import live_key
@@ -29,13 +29,18 @@ def store(client: redis.Redis) -> LiveStore:
     return LiveStore(client)
 
 
-def fuel(level: int, time_ms: int) -> list[Signal]:
-    return [Signal("fuel_pct", time_ms, b"%d" % level)]
+def fuel(level: int, time_ms: int, *others: Signal) -> Offer:
+    return offer_of([Signal("fuel_pct", time_ms, b"%d" % level), *others])
+
+
+def seen(time_ms: int) -> Signal:
+    """As every record tells it."""
+    return Signal("seen", time_ms, b"{}")
 
 
 def test_signals_are_kept_with_their_time(store: LiveStore, client: redis.Redis) -> None:
     vin = fresh_vin()
-    store.write({vin: [*fuel(70, NOON_MS), Signal("ignition", NOON_MS - 5, b"true")]})
+    store.write({vin: fuel(70, NOON_MS, Signal("ignition", NOON_MS - 5, b"true"))})
     assert client.hgetall(live_key(vin)) == {
         b"fuel_pct": b"%d|70" % NOON_MS,
         b"ignition": b"%d|true" % (NOON_MS - 5),
@@ -48,9 +53,9 @@ def test_batches_in_any_order_end_in_the_same_state(
 ) -> None:
     vin = fresh_vin()
     batches = [
-        [*fuel(70, NOON_MS), Signal("ignition", NOON_MS + 9, b"true")],
-        [*fuel(60, NOON_MS + 1), Signal("speed_mph", NOON_MS + 1, b"1.5")],
-        [*fuel(50, NOON_MS + 2)],
+        fuel(70, NOON_MS, Signal("ignition", NOON_MS + 9, b"true")),
+        fuel(60, NOON_MS + 1, Signal("speed_mph", NOON_MS + 1, b"1.5")),
+        fuel(50, NOON_MS + 2),
     ]
     for number in order:
         store.write({vin: batches[number]})
@@ -59,6 +64,40 @@ def test_batches_in_any_order_end_in_the_same_state(
         b"ignition": b"%d|true" % (NOON_MS + 9),
         b"speed_mph": b"%d|1.5" % (NOON_MS + 1),
     }
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_signals_of_different_times_end_in_the_same_state_where_every_record_is_seen(
+    store: LiveStore, client: redis.Redis, order: tuple[int, ...]
+) -> None:
+    vin = fresh_vin()
+    batches = [
+        fuel(70, NOON_MS, Signal("ignition", NOON_MS + 9, b"true"), seen(NOON_MS + 9)),
+        fuel(60, NOON_MS + 1, Signal("speed_mph", NOON_MS + 1, b"1.5"), seen(NOON_MS + 1)),
+        fuel(50, NOON_MS + 12, seen(NOON_MS + 12)),
+        fuel(40, NOON_MS + 10, Signal("speed_mph", NOON_MS + 11, b"2.5"), seen(NOON_MS + 11)),
+    ]
+    for number in order:
+        store.write({vin: batches[number]})
+    assert client.hgetall(live_key(vin)) == {
+        b"fuel_pct": b"%d|50" % (NOON_MS + 12),
+        b"ignition": b"%d|true" % (NOON_MS + 9),
+        b"speed_mph": b"%d|2.5" % (NOON_MS + 11),
+        b"seen": b"%d|{}" % (NOON_MS + 12),
+    }
+
+
+def test_many_vehicles_are_written_each_on_its_own(store: LiveStore, client: redis.Redis) -> None:
+    vins = [fresh_vin() for _ in range(130)]
+    spoiled = vins[77]
+    client.set(live_key(spoiled), "text")
+    everything = offer_of([Signal(name, NOON_MS, b"%d" % place) for name, place in SIGNALS.items()])
+    assert store.write(dict.fromkeys(vins, everything)) == (129 * len(SIGNALS), 1)
+    for vin in vins:
+        if vin != spoiled:
+            assert client.hgetall(live_key(vin)) == {
+                name.encode(): b"%d|%d" % (NOON_MS, place) for name, place in SIGNALS.items()
+            }
 
 
 @pytest.mark.parametrize("age_ms", [0, 1, 86_400_000, NOON_MS])
