@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli import device_commands, device_keys, device_moves
+from cli import device_commands, device_keys, device_moves, quarantine
 from telematics import clock
 from telematics.avl.dictionary import Family
 from telematics.names import Origin
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     device_commands.register(device)
     device_moves.register(device)
     device_keys.register(device)
+    quarantine.register(device)
     app.add_typer(device, name="device")
 
 
