@@ -101,7 +101,7 @@ class CommandDispatcher:
         if outstanding is not None:
             self._next.lost.add(session.owner)
         if waiting is not None:
-            self._next.unwritten.add(waiting.command_id)
+            self._next.unwritten[waiting.command_id] = session.owner
 
     def sessions(self, imei: str) -> Sequence[CommandSession]:
         """The sessions of a device, oldest first."""
@@ -176,7 +176,7 @@ class CommandDispatcher:
         for owner, command in outcome.claimed:
             session = self._owners.get(owner)
             if session is None or not session.send_command(command):
-                self._next.unwritten.add(command.command_id)
+                self._next.unwritten[command.command_id] = owner
         if outcome.is_fresh:
             self._next.arrived.update(self._sessions)
 
@@ -184,5 +184,5 @@ class CommandDispatcher:
         """Play it again: nothing of it is known to have happened."""
         self._next.arrived |= turn.arrived
         self._next.lost |= turn.lost
-        self._next.unwritten |= turn.unwritten
+        self._next.unwritten = turn.unwritten | self._next.unwritten
         self._next.answers = (turn.answers + self._next.answers)[:_MAX_KEPT_ANSWERS]

@@ -5,7 +5,7 @@ the channel `CHANNEL` with the IMEI, so that the gateway that holds the device's
 `ENQUEUE` and `READ` are for the partner API, too, whose connections are asynchronous.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -212,18 +212,27 @@ def release(connection: Connection, owners: Collection[str]) -> int:
     return _requeue(connection, "session_owner = any(%s)", (list(owners),))
 
 
-def take_back(connection: Connection, command_ids: Iterable[UUID]) -> None:
-    """Queue again what was claimed and never written: that was no attempt."""
+def take_back(connection: Connection, unwritten: Mapping[UUID, str]) -> None:
+    """Queue again what was claimed and never written: that was no attempt.
+
+    A command that meanwhile went out by another session, of whatever gateway, is that session's.
+
+    Args:
+        connection: in a transaction.
+        unwritten: command → the session that it was claimed for.
+    """
     connection.execute(
         """
         with returned as (
-            update device_commands set status = 'queued', attempts = attempts - 1, session_owner = null
-            where command_id = any(%s) and status = 'sent'
-            returning imei
+            update device_commands as c
+            set status = 'queued', attempts = c.attempts - 1, session_owner = null
+            from unnest(%s::uuid[], %s::text[]) as u (command_id, owner)
+            where c.command_id = u.command_id and c.session_owner = u.owner and c.status = 'sent'
+            returning c.imei
         )
         select pg_notify(%s, imei) from returned
         """,
-        (list(command_ids), CHANNEL),
+        (list(unwritten), list(unwritten.values()), CHANNEL),
     )
 
 

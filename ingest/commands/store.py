@@ -33,8 +33,8 @@ class Turn:
     answers: list[Answer] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     """Sessions that ended with a command out."""
-    unwritten: set[UUID] = field(default_factory=set)
-    """Commands that were claimed and not written."""
+    unwritten: dict[UUID, str] = field(default_factory=dict)
+    """Commands that were claimed and not written → the session they were claimed for."""
     ready: dict[str, str] = field(default_factory=dict)
     """IMEI → session that may write now."""
     is_sweep: bool = False

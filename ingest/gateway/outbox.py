@@ -1,7 +1,8 @@
 """Messages to Kafka that no device waits for: what devices answered, and what nobody could decode.
 
-They are sent until Kafka has them, and bounded in number: beyond that they are counted as dropped. An answer
-to a command stands in `device_commands` as well, so the topic is not its only place.
+They are sent until Kafka has them, and bounded in number: beyond that, and when the gateway stops before
+Kafka has them, they are counted as dropped. An answer to a command stands in `device_commands` as well, so
+the topic is not its only place.
 """
 
 import time
@@ -61,6 +62,11 @@ class Outbox:
         """Send a message again that Kafka did not take; False if there is still no room."""
         key, topic = self._open[flight]
         return self._hub.send(key, flight, topic)
+
+    def give_up(self) -> None:
+        """Nothing is sent any more: what Kafka does not have now is dropped."""
+        self._hub.stats.dropped_messages += len(self._open)
+        self._open.clear()
 
     def pump(self) -> bool:
         """Nothing waits for room here: the gateway's retries bring it back."""

@@ -22,6 +22,7 @@ from ingest.gateway.limits import Limits
 from ingest.gateway.listening import BACKLOG
 from ingest.gateway.outbox import Outbox
 from ingest.gateway.stats import GatewayStats
+from ingest.gateway.tls_door import TlsDoor
 from ingest.registry.directory import DeviceDirectory
 from ingest.stream.messages import Headers, Transport, encode_headers
 from ingest.stream.producer import FrameProducer, ProducerBrokenError
@@ -62,9 +63,11 @@ class Gateway:
         self._retry_s = retry_s
         self._stamped: tuple[int, Transport, Headers] = 0, Transport.TCP, []
         self._devices: set[Device] = set()
+        self._reserved: set[Device] = set()
         self._waiting: dict[Sender, None] = {}
         self._failed: deque[Flight] = deque()
         self._servers: list[asyncio.Server] = []
+        self._doors: list[TlsDoor] = []
         self._datagrams: list[DatagramPort] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._name = os.urandom(6).hex()
@@ -73,16 +76,13 @@ class Gateway:
 
     async def listen(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Serve the connections of a listening socket, over TLS if told how."""
-        handshake_s = None if tls is None else self.limits.login_timeout_s
-        self._servers.append(
-            await self.loop.create_server(
-                lambda: DeviceProtocol(self),
-                sock=listening,
-                backlog=BACKLOG,
-                ssl=tls,
-                ssl_handshake_timeout=handshake_s,
+        if tls is not None:
+            self._doors.append(TlsDoor(self, listening, tls))
+        else:
+            server = await self.loop.create_server(
+                lambda: DeviceProtocol(self), sock=listening, backlog=BACKLOG
             )
-        )
+            self._servers.append(server)
         self._start()
 
     async def listen_udp(self, bound: socket.socket) -> None:
@@ -99,12 +99,13 @@ class Gateway:
             ProducerBrokenError: Kafka will never confirm anything again to this process.
         """
         endings = [self.loop.create_task(stop.wait()), self.loop.create_task(self.broken.wait())]
+        lasting = [*self._tasks, *(door.accepting for door in self._doors)]
         try:
-            done, _ = await asyncio.wait([*endings, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*endings, *lasting], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for ending in endings:
                 ending.cancel()
-        for task in done.intersection(self._tasks):
+        for task in done.intersection(lasting):
             task.result()  # raises what ended it: none of them ends by itself
         if self.broken.is_set():
             message = "the Kafka producer met an error it cannot recover from; start the gateway anew"
@@ -114,45 +115,57 @@ class Gateway:
         """Stop without losing an acknowledgement that can still be given.
 
         1. accept no connection; 2. take no more frames, close what waits for nothing; 3. wait for Kafka's
-        reports, which write the acknowledgements and close; 4. give up the rest, unacknowledged; 5. tell the
-        database which commands have no session any more.
+        reports, which write the acknowledgements and close; 4. give up the rest, unacknowledged, and count
+        the messages that nobody will send again; 5. tell the database which commands have no session.
         """
         for server in self._servers:
             server.close()
-        for port in self._datagrams:
-            port.finish()
+        for door in self._doors:
+            door.close()
+        for datagrams in self._datagrams:
+            datagrams.finish()
         for device in tuple(self._devices):
             device.finish()
-        self._launch_failed()
-        undelivered = await self._producer.flush(timeout_s)
+        undelivered = await self._flush(timeout_s)
         await self._producer.close()
         await self._closing(_CLOSE_S)
         for device in tuple(self._devices):
             device.give_up()
         await self._closing(_CLOSE_S)
-        for port in self._datagrams:
-            port.close()
+        for datagrams in self._datagrams:
+            datagrams.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.outbox.give_up()
         await self.commands.close(_CLOSE_S)
         log.info(
             "gateway.stopped",
             undelivered=undelivered,
             acknowledged_frames=self.stats.acknowledged_frames,
+            dropped_messages=self.stats.dropped_messages,
             refusals=dict(self.stats.refusals),
         )
 
     def enter(self, device: Device) -> bool:
         """Take in a new connection; False if there are too many."""
-        if len(self._devices) >= self.limits.max_connections:
+        self._reserved.discard(device)
+        if not self._has_place():
             return False
         self._devices.add(device)
         self.stats.open_connections += 1
         return True
 
+    def reserve(self, device: Device) -> bool:
+        """Keep a place for a connection until it enters or leaves; False if there are too many."""
+        if not self._has_place():
+            return False
+        self._reserved.add(device)
+        return True
+
     def leave(self, device: Device) -> None:
         """Forget a connection."""
+        self._reserved.discard(device)
         if device in self._devices:
             self._devices.discard(device)
             self.stats.open_connections -= 1
@@ -189,6 +202,24 @@ class Gateway:
     def retry(self, flight: Flight) -> None:
         """Have a frame sent again soon that Kafka did not take."""
         self._failed.append(flight)
+
+    def _has_place(self) -> bool:
+        return len(self._devices) + len(self._reserved) < self.limits.max_connections
+
+    async def _flush(self, timeout_s: float) -> int:
+        """Wait until Kafka has everything; what it did not take is sent again while there is time.
+
+        Returns:
+            How many messages it still does not have.
+        """
+        deadline = self.loop.time() + timeout_s
+        while True:
+            self._launch_failed()
+            undelivered = await self._producer.flush(max(0.0, deadline - self.loop.time()))
+            left_s = deadline - self.loop.time()
+            if not self._failed or left_s <= 0:
+                return undelivered + len(self._failed)
+            await asyncio.sleep(min(self._retry_s, left_s))
 
     def _start(self) -> None:
         if not self._tasks:

@@ -28,6 +28,8 @@ class Refusal(StrEnum):
     LOGIN_TIMEOUT = "login_timeout"
     IDLE_TIMEOUT = "idle_timeout"
     FRAME_TIMEOUT = "frame_timeout"
+    TLS_HANDSHAKE = "tls_handshake"
+    """TLS did not come about: another protocol, too slow, or gone."""
     NOT_DELIVERED = "not_delivered"
     """Kafka had not confirmed a frame when the gateway stopped."""
     ANSWERS_UNREAD = "answers_unread"
@@ -127,7 +129,7 @@ _COUNTERS = {
     "commands_sent": "Commands written to sessions.",
     "commands_answered": "Commands that devices answered.",
     "messages": "Messages of codecs 12 to 15 from devices.",
-    "dropped_messages": "Messages for which the outbox had no room.",
+    "dropped_messages": "Messages for which the outbox had no room, or the gateway no time when it stopped.",
 }
 
 

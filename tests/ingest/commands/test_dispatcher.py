@@ -104,12 +104,12 @@ async def test_a_fresh_connection_asks_about_every_session_again():
 
 
 async def test_what_a_session_cannot_take_any_more_goes_back():
-    asked = command()
-    store = ScriptedStore(Outcome(claimed=(("gateway/1", asked), ("gone/9", asked))))
+    asked, also_asked = command(), command()
+    store = ScriptedStore(Outcome(claimed=(("gateway/1", asked), ("gone/9", also_asked))))
     dispatcher = CommandDispatcher(store)
     dispatcher.enter(FakeSession(is_open=False))
     await turns_of(dispatcher, 2)
-    assert store.turns[1].unwritten == {asked.command_id}
+    assert store.turns[1].unwritten == {asked.command_id: "gateway/1", also_asked.command_id: "gone/9"}
 
 
 async def test_a_turn_that_failed_is_played_again_with_what_came_since():

@@ -113,9 +113,20 @@ def test_what_was_never_written_is_no_attempt(connection, make_device, make_stor
     imei, store = make_device(), make_store()
     command = queue(connection, imei)
     store.exchange(Turn(ready={imei: "a"}))
-    store.exchange(Turn(unwritten={command.command_id}))
+    store.exchange(Turn(unwritten={command.command_id: "a"}))
     read = repository.read_command(connection, command.command_id)
     assert (read.status, read.attempts) == (CommandStatus.QUEUED, 0)
+
+
+def test_what_another_session_has_sent_meanwhile_is_not_taken_back(connection, make_device, make_store):
+    imei, late, other = make_device(), make_store(), make_store(command_answer_timeout_s=0.0)
+    command = queue(connection, imei)
+    late.exchange(Turn(ready={imei: "late"}))
+    other.exchange(Turn(is_sweep=True))
+    assert other.exchange(Turn(ready={imei: "other"})).claimed == (("other", command),)
+    late.exchange(Turn(unwritten={command.command_id: "late"}))
+    read = repository.read_command(connection, command.command_id)
+    assert (read.status, read.attempts) == (CommandStatus.SENT, 2)
 
 
 def test_a_gateway_that_was_killed_leaves_its_command_to_the_others(connection, make_device, make_store):

@@ -2,6 +2,8 @@ import asyncio
 
 import pytest
 
+from ingest.codec8.encoding import encode_tcp_frame
+from ingest.codec8.records import CodecId, CommandMessage, CommandType
 from ingest.gateway.device_protocol import DeviceProtocol
 from ingest.gateway.listening import open_tcp, open_udp
 from telematics.errors import ConfigurationError
@@ -50,6 +52,25 @@ async def test_draining_gives_up_what_kafka_does_not_confirm_in_time_without_ack
         await bench.drain(0.05)
         assert await tracker.until_closed() == b""
         assert bench.gateway.stats.acknowledged_frames == 0
+
+
+def response(text: bytes) -> bytes:
+    return encode_tcp_frame(CommandMessage(CodecId.CODEC_12, CommandType.RESPONSE, text))
+
+
+async def test_a_message_that_fails_while_draining_is_sent_again_and_counted_if_it_fails_for_good():
+    async with Bench() as bench:
+        tracker = await bench.logged_in()
+        tracker.send(response(b"first") + response(b"second"))
+        await bench.until_sent(2)
+        draining = asyncio.create_task(bench.drain(0.5))
+        await asyncio.sleep(0.02)
+        bench.producer.report(is_durable=False)
+        await bench.until_sent(4)
+        bench.producer.report(0)
+        await draining
+        assert bench.gateway.stats.dropped_messages == 1
+        assert len(bench.gateway.outbox) == 0
 
 
 async def test_a_broken_producer_ends_the_gateway_with_its_error():

@@ -17,6 +17,8 @@ from telematics.errors import ConfigurationError
 from tests.ingest.codec8 import wire
 from tests.ingest.gateway.harness import KNOWN, Bench, Tracker
 
+GOOD = wire.VENDOR_CODEC_8
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> tuple[Path, Path]:
@@ -60,6 +62,70 @@ async def test_a_device_is_served_over_tls_and_a_plain_one_is_not(files: tuple[P
         assert not (await plain.until_closed()).startswith(b"\x01")
         await tracker.hang_up()
         await bench.until(lambda: bench.gateway.stats.open_connections == 0)
+
+
+async def tls_tracker(bench: Bench, certificate: Path) -> Tracker:
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    return Tracker(
+        *await asyncio.open_connection("127.0.0.1", bench.port, ssl=trusted, server_hostname="localhost")
+    )
+
+
+async def test_a_handshake_that_nobody_finishes_has_a_place_and_loses_it_in_time(files: tuple[Path, Path]):
+    async with Bench(Limits(max_connections=1, login_timeout_s=0.3), tls=tls_context(*files)) as bench:
+        silent = await bench.connect()
+        await bench.until(lambda: len(bench.gateway._reserved) == 1)
+        refused = await bench.connect()
+        assert await refused.until_closed() == b""
+        assert bench.refusals == {"connection_limit": 1}
+        assert await silent.until_closed() == b""
+        await bench.until(lambda: bench.refusals == {"connection_limit": 1, "tls_handshake": 1})
+        tracker = await tls_tracker(bench, files[0])
+        await tracker.log_in()
+        assert (bench.gateway.stats.connections, bench.gateway.stats.open_connections) == (3, 1)
+        await tracker.hang_up()
+
+
+async def test_a_peer_that_vanishes_amid_the_handshake_gives_its_place_back(files: tuple[Path, Path]):
+    async with Bench(tls=tls_context(*files)) as bench:
+        for hello in (b"", b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/1.1\r\n\r\n"):
+            peer = await bench.connect()
+            peer.send(hello)
+            await asyncio.sleep(0.02)
+            peer.vanish()
+        await bench.until(lambda: bench.refusals == {"tls_handshake": 3})
+        assert not bench.gateway._reserved
+
+
+@pytest.mark.parametrize(
+    ("drops", "reason"),
+    [
+        pytest.param([b"\x00"], "login_timeout", id="amid the login"),
+        pytest.param([wire.LOGIN], "idle_timeout", id="after the login"),
+        pytest.param([wire.LOGIN, *(GOOD[at : at + 1] for at in range(40))], "frame_timeout", id="drips"),
+    ],
+)
+async def test_slow_peers_end_over_tls_as_they_do_without(
+    files: tuple[Path, Path], drops: list[bytes], reason: str
+):
+    limits = Limits(login_timeout_s=0.5, idle_timeout_s=0.2, frame_timeout_s=0.2)
+    async with Bench(limits, tls=tls_context(*files)) as bench:
+        tracker = await tls_tracker(bench, files[0])
+        for drop in drops:
+            tracker.send(drop)
+            await asyncio.sleep(0.02)
+        await tracker.until_closed()
+        await bench.until(lambda: bench.gateway.stats.open_connections == 0)
+        assert bench.refusals.pop(reason) == 1
+        await tracker.hang_up()
+
+
+async def test_draining_breaks_handshakes_off(files: tuple[Path, Path]):
+    async with Bench(tls=tls_context(*files)) as bench:
+        silent = await bench.connect()
+        await bench.until(lambda: len(bench.gateway._reserved) == 1)
+        await bench.drain(5.0)
+        assert await silent.until_closed() == b""
 
 
 def test_without_files_there_is_no_tls():
