@@ -34,6 +34,8 @@ def upgrade(settings: Settings, progress: Callable[[str], None] = lambda _: None
     old, new = clickhouse.migrate(settings)
     if old != new:
         progress(f"ClickHouse schema {old or 'empty'} → {new}")
+    if clickhouse.follow_settings(settings):
+        progress(f"ClickHouse: days grow cold after {settings.warm_retention_days} days")
     topics.create_topics(settings.kafka_bootstrap, progress)
 
 

@@ -33,6 +33,10 @@ TELEMETRY_DATABASE = "telemetry"
 DAGSTER_DATABASE = "dagster"
 ANALYTICS_DATABASE = "analytics"
 """ClickHouse database of the warehouse."""
+TIERED_POLICY = "tiered"
+"""ClickHouse storage policy of `telemetry`: the volume `default` and then `COLD_VOLUME`."""
+COLD_VOLUME = "cold"
+"""ClickHouse volume of days past warm retention."""
 
 
 class Origin(StrEnum):

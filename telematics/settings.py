@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(
         None, description="Training sets and the registry of models; default DATA_DIR/models."
     )
+    cold_dir: Path | None = Field(
+        None, description="ClickHouse's second volume, for days past warm retention; default DATA_DIR/cold."
+    )
     server_user: str | None = Field(
         None,
         description="Who runs the servers when started by root; default postgres if it exists, else nobody.",
@@ -112,6 +115,39 @@ class Settings(BaseSettings):
         description="First daily partition in Dagster; two years of history lie after it.",
     )
     hot_retention_days: int = Field(7, ge=1, description="Days that TimescaleDB keeps after they are merged.")
+    warm_retention_days: int = Field(
+        90, ge=1, description="Days on ClickHouse's first volume; then recompressed, on the second."
+    )
+    cold_retention_days: int = Field(
+        730, ge=1, description="Days in ClickHouse at all; then archived, checked and dropped there."
+    )
+
+    archive_url: str | None = Field(
+        None, description="Folder or s3://bucket/prefix of the archive; default DATA_DIR/archive."
+    )
+    archive_endpoint: str | None = Field(
+        None, description="Address of an S3 server that is not Amazon's, for example http://127.0.0.1:9000."
+    )
+    archive_region: str = "us-east-1"
+    archive_access_key: str | None = Field(
+        None, description="Default: what the AWS environment, profile or machine role gives."
+    )
+    archive_secret_key: SecretStr | None = None
+    archive_storage_class: Literal[
+        "STANDARD",
+        "STANDARD_IA",
+        "ONEZONE_IA",
+        "INTELLIGENT_TIERING",
+        "GLACIER_IR",
+        "GLACIER",
+        "DEEP_ARCHIVE",
+    ] = Field("STANDARD", description="Of the archived days on S3; their manifests are always STANDARD.")
+    archive_restore_tier: Literal["Bulk", "Standard", "Expedited"] = Field(
+        "Bulk", description="How fast, and how dear, Glacier gives a day back."
+    )
+    archive_timeout_s: float = Field(
+        30.0, gt=0, description="Silence of the object storage for this long ends an attempt."
+    )
 
     gateway_max_frame_bytes: int = Field(
         65_536,
@@ -156,7 +192,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("home", "programs_dir", "data_dir", "models_dir")
+    @field_validator("home", "programs_dir", "data_dir", "models_dir", "cold_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
@@ -195,6 +231,16 @@ class Settings(BaseSettings):
     def models(self) -> Path:
         """Folder of training sets, evaluations and the registry of models."""
         return self.models_dir or self.data / "models"
+
+    @property
+    def cold(self) -> Path:
+        """Folder of ClickHouse's second volume."""
+        return self.cold_dir or self.data / "cold"
+
+    @property
+    def archive(self) -> str:
+        """Where archived days lie: an absolute folder or an s3:// URL."""
+        return self.archive_url or str(self.data / "archive")
 
     @property
     def state(self) -> Path:

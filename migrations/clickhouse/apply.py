@@ -9,6 +9,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from migrations.clickhouse import tiers
 from telematics.errors import UnavailableError
 from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
@@ -85,6 +86,19 @@ def current(settings: Settings) -> int:
     client = _connect(settings)
     try:
         return max(_applied(client), default=0)
+    finally:
+        client.close()
+
+
+def follow_settings(settings: Settings) -> bool:
+    """Bring what follows a setting up to date, in a schema that is current; returns whether it had to.
+
+    Raises:
+        UnavailableError: the database does not let us in.
+    """
+    client = _connect(settings)
+    try:
+        return tiers.follow_retention(client, settings.warm_retention_days)
     finally:
         client.close()
 

@@ -17,7 +17,7 @@ from stack.errors import ProbeError
 from stack.install.everything import Programs
 from stack.layout import make_private, write_private
 from stack.servers.server import PortUse, Prepared, Server
-from telematics.names import ANALYTICS_DATABASE
+from telematics.names import ANALYTICS_DATABASE, COLD_VOLUME, TIERED_POLICY
 
 _CONFIG: Final = """\
 <clickhouse>
@@ -38,6 +38,19 @@ _CONFIG: Final = """\
   <background_pool_size>4</background_pool_size>
   <background_schedule_pool_size>16</background_schedule_pool_size>
   <background_schedule_pool_max_parallel_tasks_per_type_ratio>1</background_schedule_pool_max_parallel_tasks_per_type_ratio>
+  <!-- the volumes of analytics.telemetry: its TTL moves days to the second, nothing else does -->
+  <storage_configuration>
+    <disks><cold><path>{cold}/</path></cold></disks>
+    <policies>
+      <{policy}>
+        <volumes>
+          <default><disk>default</disk></default>
+          <{volume}><disk>cold</disk></{volume}>
+        </volumes>
+        <move_factor>0</move_factor>
+      </{policy}>
+    </policies>
+  </storage_configuration>
   <query_log>
     <database>system</database><table>query_log</table>
     <flush_interval_milliseconds>5000</flush_interval_milliseconds>
@@ -147,6 +160,9 @@ class ClickHouse(Server):
                 tcp_port=settings.clickhouse_tcp_port,
                 identity=self.ground.identity,
                 logs=escape(str(self.logs)),
+                cold=escape(str(self.settings.cold)),
+                policy=TIERED_POLICY,
+                volume=COLD_VOLUME,
             ),
             "users.xml": _USERS.format(
                 network="127.0.0.0/8" if _is_loopback(settings.host) else "::/0",
@@ -178,6 +194,7 @@ class ClickHouse(Server):
         account = self.account()
         make_private(self.folder, account.uid, account.gid)
         make_private(self.logs, account.uid, account.gid)
+        make_private(self.settings.cold, account.uid, account.gid)
         key_file = self.folder / clickhouse_node.STOP_KEY
         if not key_file.exists():
             write_private(key_file, secrets.token_hex(16), account.uid, account.gid)
