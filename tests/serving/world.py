@@ -189,6 +189,8 @@ class Log:
     landed_messages: list[tuple[bytes, bytes, Any]] = field(default_factory=list)
     holds: asyncio.Event | None = None
     """Set: flights wait for it before they land."""
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    """A flight waits."""
 
     def begin(self) -> "LogFlight":
         return LogFlight(self)
@@ -204,6 +206,7 @@ class LogFlight:
 
     async def landed(self) -> None:
         if self.log.holds is not None:
+            self.log.reached.set()
             await self.log.holds.wait()
         if self.log.is_down:
             message = "Kafka did not confirm"
