@@ -16,6 +16,7 @@ from telematics.errors import UnavailableError
 from telematics.names import Topic
 
 _ANSWER_S: Final = 20.0
+_RETRY_S: Final = 0.25
 _BATCH: Final = 1000
 
 
@@ -82,18 +83,15 @@ class QuarantineTopic:
         Raises:
             UnavailableError: Kafka does not answer.
         """
-        try:
-            partitions = self._consumer.list_topics(Topic.QUARANTINE, _ANSWER_S).topics[Topic.QUARANTINE]
-            return {
-                number: Span(
-                    *self._consumer.get_watermark_offsets(
-                        TopicPartition(Topic.QUARANTINE, number), timeout=_ANSWER_S
-                    )
-                )
-                for number in sorted(partitions.partitions)
-            }
-        except KafkaException as error:
-            raise self._unavailable(error.args[0].name()) from error
+        deadline = time.monotonic() + _ANSWER_S
+        while True:
+            try:
+                return self._read_spans()
+            except KafkaException as error:
+                # a topic that was just made, or a broker that just started, has no leader for a moment
+                if time.monotonic() > deadline:
+                    raise self._unavailable(error.args[0].name()) from error
+            time.sleep(_RETRY_S)
 
     def read(self, partition: int, span: Span) -> Iterator[FrameMessage]:
         """The frames there, in order. One `read` at a time.
@@ -126,6 +124,17 @@ class QuarantineTopic:
                     self.malformed_count += 1
                 if offset == span.until - 1:
                     return
+
+    def _read_spans(self) -> dict[int, Span]:
+        partitions = self._consumer.list_topics(Topic.QUARANTINE, _ANSWER_S).topics[Topic.QUARANTINE]
+        return {
+            number: Span(
+                *self._consumer.get_watermark_offsets(
+                    TopicPartition(Topic.QUARANTINE, number), timeout=_ANSWER_S
+                )
+            )
+            for number in sorted(partitions.partitions)
+        }
 
     def _unavailable(self, reason: str) -> UnavailableError:
         return UnavailableError(
