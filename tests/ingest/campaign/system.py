@@ -7,7 +7,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
@@ -113,6 +113,19 @@ class System:
                 except ProcessLookupError:
                     if not number:  # PostgreSQL's children come and go by themselves
                         raise
+
+    @staticmethod
+    def hold(pids: Sequence[int]) -> None:
+        """Let processes stand still."""
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+
+    @staticmethod
+    def release(pids: Sequence[int]) -> None:
+        """Let them go on."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def last_words(self, names: Collection[str] = (*SERVICES, *Victim)) -> str:
         """The ends of the logs."""
