@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(sink)
     bench.command()(gateway)
     bench.command("end-to-end")(end_to_end)
+    bench.command()(live)
     app.add_typer(bench, name="bench")
 
 
@@ -39,6 +40,13 @@ def sink(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
 def gateway(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
     """Frames acknowledged after Kafka, against asyncio streams without a store; starts servers of its own."""
     from benchmarks.gateway import run
+
+    _print(lambda: run(rounds), as_json)
+
+
+def live(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
+    """Frames to live state in Valkey against the readable reader; starts a server of its own."""
+    from benchmarks.live import run
 
     _print(lambda: run(rounds), as_json)
 
