@@ -2,14 +2,16 @@
 
 A gateway talks to it in turns (`exchange`): what happened in its sessions goes in, what is to be sent comes
 out. Each step of a turn is a transaction of its own and may be repeated without harm, so a turn that broke
-off is simply played again. Between turns the connection listens, so that a command that somebody queues is
-seen without asking the table.
+off is simply played again. What is claimed stands in `device.commands.v1` before the claim commits, so what a
+device is told is on record first (docs/decisions/0010).
+
+Between turns the connection listens, so that a command that somebody queues is seen without asking the table.
 """
 
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import psycopg
@@ -18,10 +20,15 @@ from ingest.commands import repository
 from ingest.commands.answers import Answer
 from ingest.commands.models import Command, CommandStatus
 from ingest.commands.repository import CHANNEL, Connection
+from ingest.commands.sending import build_sending
 from ingest.commands.version import asks_version, parse_version
 from ingest.registry.repository import connect
+from ingest.stream.publisher import DurablePublisher, UndeliveredError
 from telematics.errors import UnavailableError
 from telematics.settings import Settings
+
+_DELIVERY_S: Final = 5.0
+"""Kafka's time for what is claimed: a turn that waits holds up the answers of the next."""
 
 
 @dataclass(slots=True)
@@ -69,9 +76,11 @@ class CommandStore(Protocol):
 class PostgresCommandStore:
     """A `CommandStore` over `device_commands`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, delivery_s: float = _DELIVERY_S) -> None:
+        """A store; `delivery_s` is Kafka's time to confirm what is claimed, in seconds."""
         self._settings = settings
         self._connection: Connection | None = None
+        self._publisher = DurablePublisher(settings.kafka_bootstrap, "commands", delivery_s)
 
     def exchange(self, turn: Turn) -> Outcome:
         """Play one turn.
@@ -88,16 +97,21 @@ class PostgresCommandStore:
             claimed: list[tuple[str, Command]] = []
             if turn.ready:
                 with connection.transaction():
-                    claimed = repository.claim(connection, list(turn.ready.items()))
-        except psycopg.Error as error:
-            # Whatever it is, it says nothing about a command: the turn is played again.
-            self.close()
+                    claimed = self._claim(connection, turn)
+        except (psycopg.Error, UndeliveredError) as error:
+            # Whatever it is, it says nothing about a command: the turn is played again. On a new connection,
+            # since nobody else knows what this one was notified about.
+            self._disconnect()
             message = f"the commands of devices cannot be read now: {type(error).__name__}"
             raise UnavailableError(message) from error
         return Outcome(frozenset(pending), tuple(claimed), is_fresh)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connections."""
+        self._publisher.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(psycopg.Error):
@@ -109,6 +123,13 @@ class PostgresCommandStore:
         connection.execute("set statement_timeout = '5s'")
         connection.execute(f"listen {CHANNEL}")
         return connection
+
+    def _claim(self, connection: Connection, turn: Turn) -> list[tuple[str, Command]]:
+        claimed = repository.claim(connection, list(turn.ready.items()))
+        if claimed:
+            reads = [repository.read_command(connection, command.command_id) for _, command in claimed]
+            self._publisher.publish([build_sending(read) for read in reads])
+        return claimed
 
     def _settle(self, connection: Connection, turn: Turn) -> None:
         for answer in turn.answers:

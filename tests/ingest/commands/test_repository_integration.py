@@ -1,9 +1,13 @@
 """Commands on the real database, several gateways at it."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from ingest.codec8.records import CodecId
 from ingest.commands import repository
@@ -12,7 +16,9 @@ from ingest.commands.models import Command, CommandStatus, NewCommand
 from ingest.commands.store import PostgresCommandStore, Turn
 from ingest.registry.repository import Connection, list_devices
 from telematics.errors import NotFoundError, UnavailableError
+from telematics.names import KAFKA_PARTITIONS, Topic
 from telematics.settings import Settings
+from tests.ingest.services import free_port
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +61,52 @@ def test_a_command_goes_from_queued_to_answered_once(connection, make_device, ma
     assert (read.status, read.answer, read.attempts) == (CommandStatus.ANSWERED, "fine", 1)
     assert read.answered_at is not None
     assert store.exchange(Turn(ready={imei: "session"})).claimed == ()
+
+
+def test_what_a_device_is_told_is_on_record_before_it_hears_it(stack, connection, make_device, make_store):
+    imei, store = make_device(), make_store()
+    command = queue(connection, imei, "setdigout 1")
+    for attempt in (1, 2):
+        assert store.exchange(Turn(ready={imei: "session"})).claimed == (("session", command),)
+        *_, told = sendings(stack, imei, attempt)
+        assert (told["command_id"], told["device_id"]) == (str(command.command_id), imei)
+        assert (told["command"], told["codec"], told["attempt"]) == ("setdigout 1", "12", attempt)
+        assert told["created_at"] < told["sent_at"] < told["expires_at"]
+        store.exchange(Turn(lost={"session"}))
+
+
+def test_without_kafka_nothing_is_sent_and_answers_are_kept_all_the_same(
+    stack, connection, make_device, make_store
+):
+    imei, other = make_device(), make_device()
+    first, second = queue(connection, imei), queue(connection, other)
+    nowhere = stack.model_copy(update={"kafka_servers": f"127.0.0.1:{free_port()}"})
+    store = PostgresCommandStore(nowhere, delivery_s=0.5)
+    assert make_store().exchange(Turn(ready={imei: "session"})).claimed == (("session", first),)
+    turn = Turn(answers=[Answer(first, CommandStatus.ANSWERED, "fine")], ready={other: "session"})
+    with pytest.raises(UnavailableError, match="UndeliveredError"):
+        store.exchange(turn)
+    assert status(connection, first) is CommandStatus.ANSWERED
+    read = repository.read_command(connection, second.command_id)
+    assert (read.status, read.attempts) == (CommandStatus.QUEUED, 0)
+    assert store.exchange(Turn()).is_fresh, "it has to ask for everything again"
+    store.close()
+
+
+def sendings(settings: Settings, imei: str, count: int) -> list[dict[str, Any]]:
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": f"test.{imei}"})
+    with closing(consumer):
+        consumer.assign([TopicPartition(Topic.COMMANDS, number, 0) for number in range(KAFKA_PARTITIONS)])
+        found: list[dict[str, Any]] = []
+        deadline = time.monotonic() + 20
+        while len(found) < count and time.monotonic() < deadline:
+            found += [
+                json.loads(message.value() or b"")
+                for message in consumer.consume(100, 0.2)
+                if message.key() == imei.encode()
+            ]
+        assert len(found) == count
+        return found
 
 
 def test_a_gateway_hears_of_a_command_that_somebody_queues(connection, make_device, make_store):
