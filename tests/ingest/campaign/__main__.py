@@ -7,6 +7,7 @@ from pathlib import Path
 from tests.ingest.campaign.campaign import SITTING_ROUNDS, CampaignStateError, machine, run_campaign
 from tests.ingest.campaign.report import render
 from tests.ingest.campaign.sitting import CARS, CampaignError
+from tests.ingest.campaign.trackers import UnexpectedAnswerError
 
 
 def main() -> int:
@@ -25,7 +26,7 @@ def main() -> int:
         parser.error("--rounds is at least 1")
     try:
         result = run_campaign(options.state, options.rounds, options.seed, _say)
-    except (CampaignError, CampaignStateError) as error:
+    except (CampaignError, CampaignStateError, UnexpectedAnswerError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if options.report is not None:

@@ -33,8 +33,8 @@ records) send all the time, each one packet until it is acknowledged. At a rando
 SIGKILL. A round counts only if at the blow some packet was sent and unacknowledged, some acknowledged record
 was not in the hypertable yet, and, where the live writer died, some acknowledged record was not in the live
 state yet: that is looked up in the stores, not hoped for, and a blow that met nothing in flight is struck
-again. The supervisor brings the victims back, as in production. The next round begins when a packet that was
-first sent after the blow is acknowledged, stored and live. Every {sitting} rounds the trackers finish, the
+again. The supervisor brings the victims back, as in production. The next round begins when packets that were
+first sent after the blow are acknowledged, stored and live. Every {sitting} rounds the trackers finish, the
 consumers catch up, and ledger and stores are compared; then everything begins anew on fresh servers. A
 campaign that is cut short goes on with the sitting it was in.
 """

@@ -10,7 +10,7 @@ Order of one round:
    database itself died, it is asked when it is back, and what transactions after its recovery have put does
    not count as there. Of a killed live writer, Valkey tells how far it was, and stream positions tell which
    acknowledged records lie beyond;
-4. wait until the system goes on: a packet that was first sent after the blow is acknowledged, in the
+4. wait until the system goes on: packets that were first sent after the blow are acknowledged, in the
    hypertable and in the live state.
 
 A blow that met nothing in flight is no round: it is struck again. After the last round the trackers finish
@@ -43,6 +43,8 @@ _BLOWS: Final = 5
 """Tries to meet something in flight."""
 _LOOKED_AT: Final = 300
 """Packets, those acknowledged last, that are looked for in the stores after a blow."""
+_FRESH: Final = 5
+"""Packets that have to come through: one alone may be an old one, sent once more."""
 _POLL_S: Final = 0.05
 
 Result = TypeVar("Result")
@@ -128,17 +130,23 @@ class _Sitting:
             for one in rounds:
                 results.append(await self._round(one))
                 self._progress(_line(results[-1]))
-                for drive in drives:
-                    if drive.done():  # one that met an answer that must not be
-                        drive.result()
+                _raise_failure(drives)
             self._stop.set()
-            await asyncio.wait_for(asyncio.gather(*drives), _PATIENCE_S)
+            await self._finish(drives)
         finally:
             for drive in drives:
                 drive.cancel()
         await self._until(self._off_loop(self._system.is_settled), "the consumers do not catch up")
         verdict, totals = await asyncio.to_thread(self._compare)
         return SittingResult(tuple(results), verdict, totals, round(time.monotonic() - started, 1))
+
+    async def _finish(self, drives: Sequence[asyncio.Task[None]]) -> None:
+        """Let every tracker bring its packet home."""
+        _, unfinished = await asyncio.wait(drives, timeout=_PATIENCE_S)
+        _raise_failure(drives)
+        if unfinished:
+            message = f"{len(unfinished)} trackers wait for an answer\n{self._system.last_words()}"
+            raise CampaignError(message)
 
     async def _round(self, one: Round) -> RoundResult:
         for blows in range(1, _BLOWS + 1):
@@ -211,15 +219,17 @@ class _Sitting:
         return sum(offset >= offsets.get(partition, 0) for partition, offset in places)
 
     async def _goes_on(self, mark: int) -> bool:
-        """Whether a packet first sent after `mark` is acknowledged, stored and live, and ClickHouse up."""
-        fresh = next((one for one in self._ledger.parcels[mark:] if one.is_acknowledged), None)
-        if fresh is None:
+        """Whether packets first sent after `mark` are acknowledged, stored and live, and ClickHouse is up."""
+        fresh = [one for one in self._ledger.parcels[mark:] if one.is_acknowledged][:_FRESH]
+        if len(fresh) < _FRESH:
             return False
-        identities = set(fresh.identities())
-        newest_ms = max(identity.time_ms for identity in identities)
-        seen_ms = await asyncio.to_thread(self._system.seen_ms, self._vins[fresh.imei])
-        if seen_ms < newest_ms:
-            return False
+        identities = identities_of(fresh)
+        newest_ms: dict[str, int] = {}
+        for identity in identities:
+            newest_ms[identity.imei] = max(identity.time_ms, newest_ms.get(identity.imei, 0))
+        for imei, time_ms in newest_ms.items():
+            if await asyncio.to_thread(self._system.seen_ms, self._vins[imei]) < time_ms:
+                return False
         present = await asyncio.to_thread(self._system.present, identities)
         return present.keys() == identities and await asyncio.to_thread(self._system.is_warehouse_up)
 
@@ -278,6 +288,13 @@ class _Sitting:
             alert_repeats=self._system.unmerged_alerts() - stores.alerts.total(),
         )
         return judge(truth, stores), totals
+
+
+def _raise_failure(drives: Sequence[asyncio.Task[None]]) -> None:
+    """Raise what ended a tracker: an answer that must not be."""
+    for drive in drives:
+        if drive.done():
+            drive.result()
 
 
 def _names(victims: Sequence[Victim]) -> str:
