@@ -1,6 +1,7 @@
 """`python -m tests.ingest.campaign`: the crash campaign on its own."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -24,11 +25,16 @@ def main() -> int:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds is at least 1")
+    for number in (signal.SIGINT, signal.SIGTERM):  # stop the servers, also when started in the background
+        signal.signal(number, signal.default_int_handler)
     try:
         result = run_campaign(options.state, options.rounds, options.seed, _say)
     except (CampaignError, CampaignStateError, UnexpectedAnswerError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"cut short; with --state {options.state} it goes on\n")
+        return 130
     if options.report is not None:
         page = render(result, machine=machine(), cars=CARS, sitting=SITTING_ROUNDS)
         options.report.write_text(page)
