@@ -15,7 +15,7 @@ from ingest.registry.repository import Connection, connect, load_timeline
 from ingest.registry.timeline import Installation, InstallationTimeline
 from ingest.stream.messages import RawMessage
 from telematics.errors import UnavailableError
-from telematics.imei import is_well_formed
+from telematics.imei import is_key
 from telematics.settings import Settings
 
 LIFETIME_S: Final = 5.0
@@ -41,8 +41,8 @@ class Registry(Protocol):
 
 def imeis_of(messages: Iterable[RawMessage]) -> set[str]:
     """The devices whose frames these are, by the messages' keys."""
-    keys = {key for message in messages if isinstance(key := message.key(), bytes)}
-    return {text for key in keys if is_well_formed(text := key.decode("ascii", "replace"))}
+    keys = {message.key() for message in messages}
+    return {key.decode("ascii") for key in keys if is_key(key)}
 
 
 class RegistryCache:

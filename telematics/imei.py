@@ -3,6 +3,8 @@
 A wrong Luhn digit is no reason to refuse a device: trackers with one exist and work.
 """
 
+from typing import TypeGuard
+
 from telematics.errors import ConfigurationError
 
 IMEI_LENGTH = 15
@@ -15,6 +17,11 @@ class InvalidImeiError(ConfigurationError):
 def is_well_formed(imei: str) -> bool:
     """Whether the text is 15 ASCII digits."""
     return len(imei) == IMEI_LENGTH and imei.isascii() and imei.isdigit()
+
+
+def is_key(key: object) -> TypeGuard[bytes]:
+    """Whether a message's key is an IMEI: 15 ASCII digits."""
+    return isinstance(key, bytes) and len(key) == IMEI_LENGTH and key.isdigit()
 
 
 def parse(text: str) -> str:

@@ -8,7 +8,7 @@ with it, and its place in the columns is filled from there.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from ingest.stream.messages import (
     Transport,
     decode_frame,
 )
-from telematics import stream_position
+from telematics import imei, stream_position
 from telematics.imei import IMEI_LENGTH
 from telematics.names import OdometerSource, Topic
 
@@ -99,7 +99,7 @@ def take_in(
     keys = [message.key() for message in messages]
     tables.begin()
     met: dict[object, int] = {
-        key: tables.meet(key, registry, sources) for key in dict.fromkeys(keys) if _is_imei(key)
+        key: tables.meet(key, registry, sources) for key in dict.fromkeys(keys) if imei.is_key(key)
     }
     # `Any`: whatever is not of the usual form is replaced below, before it is used
     devices: list[Any] = [met.get(key) for key in keys]
@@ -144,10 +144,6 @@ def take_in(
         kinds = bytearray(kinds[place] for place in kept)
     positions = _first_positions(partitions, offsets)
     return Intake(numbers, frames, kinds, devices, received_at_ms, positions, others, readings)
-
-
-def _is_imei(key: object) -> TypeGuard[bytes]:
-    return isinstance(key, bytes) and len(key) == IMEI_LENGTH and key.isdigit()
 
 
 def _usual_time(headers: Any) -> int | None:

@@ -98,10 +98,7 @@ class Positions:
 
     def moves(self, messages: Iterable[RawMessage], identity: StreamIdentity) -> list[OffsetMove]:
         """The steps that settling these messages means."""
-        last: dict[Partition, int] = {}
-        for message in messages:
-            topic, partition, offset = position_of(message)
-            last[topic, partition] = offset
+        last = {(message.topic(), message.partition()): message for message in messages}
         return [
             OffsetMove(
                 topic=topic,
@@ -111,7 +108,7 @@ class Positions:
                 expected=self._next[topic, partition],
                 next_offset=offset + 1,
             )
-            for (topic, partition), offset in last.items()
+            for topic, partition, offset in map(position_of, last.values())
         ]
 
     def settle(self, moves: Iterable[OffsetMove]) -> None:

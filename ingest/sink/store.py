@@ -218,7 +218,7 @@ class SinkTransaction:
 
     def _copy(self, statement: str, data: bytes) -> None:
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(data)
+            copy.write(memoryview(data))  # psycopg cuts it in pieces: of a view, without a copy of each
 
     def park(self, group: str, rejects: Sequence[Reject]) -> None:
         """Keep messages as dead letters, after `advance`; one that is parked already stays as it is."""
