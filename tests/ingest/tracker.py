@@ -4,14 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from ingest.codec8.decoding import decode_avl
 from ingest.codec8.encoding import encode_avl, wrap_tcp
 from ingest.codec8.records import AvlPacket, AvlRecord, CodecId
 from ingest.codec8.session import Acknowledged, DeviceSession, LoginAccepted
-from ingest.sink.rows import content_hash
-
-Identity = tuple[str, int, int]
-"""Device, device time in milliseconds, content hash."""
 
 
 class Tracker:
@@ -19,18 +14,12 @@ class Tracker:
 
     def __init__(self, imei: str, port: int, answer_timeout_s: float = 5.0) -> None:
         self.imei = imei
-        self.sent: set[Identity] = set()
-        self.acknowledged: set[Identity] = set()
-        self.is_waiting = False
-        """Whether a packet is on its way and its acknowledgement was not read."""
-        self.resent_count = 0
         self._port = port
         self._answer_timeout_s = answer_timeout_s
 
     async def drive(self, packet: Callable[[], Sequence[AvlRecord] | None], pause_s: float) -> None:
         """Send packets until there are no more, each until it is acknowledged."""
         records = packet()
-        is_repeated = False
         while records is not None:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
@@ -40,10 +29,7 @@ class Tracker:
                     accepted = session.feed(await self._read(reader, 1))
                     assert isinstance(accepted[0], LoginAccepted)
                     while records is not None:
-                        self.resent_count += is_repeated
-                        is_repeated = True
                         await self._send(session, reader, writer, records)
-                        is_repeated = False
                         await asyncio.sleep(pause_s)
                         records = packet()
                 finally:
@@ -59,17 +45,10 @@ class Tracker:
         records: Sequence[AvlRecord],
     ) -> None:
         data = encode_avl(AvlPacket(CodecId.CODEC_8_EXTENDED, tuple(records)))
-        identities = {
-            (self.imei, record.timestamp_ms, content_hash(record.body)) for record in decode_avl(data).records
-        }
-        self.sent |= identities
         writer.write(session.send(wrap_tcp(data), len(records)))
-        self.is_waiting = True
         (answer,) = session.feed(await self._read(reader, 4))
-        self.is_waiting = False
         assert isinstance(answer, Acknowledged)
         assert answer.count == len(records)
-        self.acknowledged |= identities
 
     async def _read(self, reader: asyncio.StreamReader, size: int) -> bytes:
         return await asyncio.wait_for(reader.readexactly(size), self._answer_timeout_s)
