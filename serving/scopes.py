@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from telematics.errors import ConfigurationError
+from telematics.names import WRITE_SCOPE
 
 
 class Scope(StrEnum):
@@ -20,7 +21,7 @@ class Scope(StrEnum):
     DTC_READ = "dtc:read"
     MAINTENANCE_READ = "maintenance:read"
     SCORE_READ = "score:read"
-    TELEMETRY_WRITE = "telemetry:write"
+    TELEMETRY_WRITE = WRITE_SCOPE
     DEVICE_COMMAND = "device:command"
 
 

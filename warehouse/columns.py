@@ -8,6 +8,8 @@ separator that no trouble code contains; `raw_data` is NULL on one side and '' o
 
 from typing import Final, NamedTuple
 
+from ingest.stream.readings import PARTNER_PREFIX
+
 SEPARATOR: Final = "\x1f"
 """ASCII unit separator between trouble codes on the wire."""
 
@@ -73,27 +75,37 @@ IDENTITY: Final = ("device_id", "time", "event_id", "content_hash")
 RESOLVED: Final = ("vin", "origin")
 """Columns that a load works out again from the installations in force at the record's time."""
 
+OWNER: Final = "owner"
+"""What a row's vehicle is looked up by: the device, or `OWNER_VIN` and the VIN that a partner posted for."""
+OWNER_VIN: Final = "vin:"
+_POSTED: Final = "posted_vin"
+
 DERIVED: Final = ("dtc_known",)
 """Columns that only ClickHouse has: its arrays cannot be NULL."""
 
 
 def copy_select() -> str:
     """The select list that writes one hot row onto the wire."""
-    return ", ".join(column.select or column.name for column in COPIED)
+    copied = ", ".join(column.select or column.name for column in COPIED)
+    return f"{copied}, case when starts_with(device_id, '{PARTNER_PREFIX}') then vin end as {_POSTED}"
 
 
 def wire_structure() -> str:
     """The wire row as ClickHouse's `input()` wants it."""
-    return ", ".join(f"{column.name} {column.wire_type}" for column in COPIED)
+    copied = ", ".join(f"{column.name} {column.wire_type}" for column in COPIED)
+    return f"{copied}, {_POSTED} Nullable(String)"
 
 
 def read_select() -> str:
     """Expressions over the wire row (alias `wire`), named as `kept_select` names them."""
-    return "isNotNull(wire.dtc_codes) as dtc_known, " + ", ".join(
-        f"{column.read or f'wire.{column.name}'} as {column.name}" for column in COPIED
+    owner = (
+        f"if(isNull(wire.{_POSTED}), wire.device_id, concat('{OWNER_VIN}', assumeNotNull(wire.{_POSTED})))"
     )
+    copied = ", ".join(f"{column.read or f'wire.{column.name}'} as {column.name}" for column in COPIED)
+    return f"isNotNull(wire.dtc_codes) as dtc_known, {copied}, {owner} as {OWNER}"
 
 
 def kept_select() -> str:
     """Columns of a row that ClickHouse already holds, in the order of `read_select`."""
-    return ", ".join([*DERIVED, *(column.name for column in COPIED)])
+    owner = f"if(startsWith(device_id, '{PARTNER_PREFIX}'), concat('{OWNER_VIN}', vin), device_id)"
+    return ", ".join([*DERIVED, *(column.name for column in COPIED), f"{owner} as {OWNER}"])

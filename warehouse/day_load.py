@@ -228,7 +228,7 @@ class _Load:
                    if(day.time < i.removed_at, i.origin, 'live') as origin
             from ({rows}) as day
             asof left join {self.installations} as i
-                on i.imei = day.device_id and toDateTime64(day.time, 6, 'UTC') >= i.installed_at
+                on i.owner = day.{columns.OWNER} and toDateTime64(day.time, 6, 'UTC') >= i.installed_at
             {order}
             settings {", ".join(f"{name} = {value}" for name, value in _INSERT_SETTINGS.items())}
         """

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
 
-from telematics.names import ANALYTICS_DATABASE
+from telematics.names import ANALYTICS_DATABASE, WRITE_SCOPE
+from warehouse.columns import OWNER_VIN
 from warehouse.warm_days import TELEMETRY
 
 _PREFIX = "telemetry__"
 _CHUNK_BYTES = 1 << 20
 _INSTALLATIONS_COLUMNS = (
-    "imei String, installed_at DateTime64(6, 'UTC'), removed_at DateTime64(6, 'UTC'), "
+    "owner String, installed_at DateTime64(6, 'UTC'), removed_at DateTime64(6, 'UTC'), "
     "vin String, origin String"
 )
 # DateTime64's own range stands in for PostgreSQL's infinities.
@@ -27,6 +28,11 @@ select i.imei,
        greatest(i.installed_at, '1900-01-01Z') at time zone 'UTC',
        least(i.removed_at, '2299-12-31Z') at time zone 'UTC', i.vin, v.origin
 from device_installations as i join vehicles as v using (vin)
+union all
+-- a partner's reading has no device: it belongs to the vehicle that it was posted for, if ever granted
+select {owner_vin} || v.vin, timestamp '1900-01-01', timestamp '2299-12-31', v.vin, v.origin
+from vehicles as v
+where exists (select from grants as g where g.vin = v.vin and {write} = any(g.scopes))
 """
 
 
@@ -63,13 +69,18 @@ def days_table(client: Client, run_id: str, part: str) -> Iterator[str]:
 def installations_table(client: Client, connection: Connection, run_id: str) -> Iterator[str]:
     """Which device sat in which vehicle when, as TimescaleDB has it now; dropped at the end.
 
+    Vehicles for which partners may post stand in it, too, each as an owner of its own.
+
     On disk, not in memory: were ClickHouse restarted in the middle of a load, an empty table would take every
     row's VIN away without an error.
     """
     name = _name(run_id, "installations")
-    client.command(f"create table {name} ({_INSTALLATIONS_COLUMNS}) engine = MergeTree order by imei")
+    select = sql.SQL(_INSTALLATIONS_SELECT).format(
+        owner_vin=sql.Literal(OWNER_VIN), write=sql.Literal(WRITE_SCOPE)
+    )
+    client.command(f"create table {name} ({_INSTALLATIONS_COLUMNS}) engine = MergeTree order by owner")
     try:
-        copy_into(client, connection, sql.SQL(_INSTALLATIONS_SELECT), f"insert into {name}")
+        copy_into(client, connection, select, f"insert into {name}")
         yield name
     finally:
         client.command(f"drop table if exists {name} sync")

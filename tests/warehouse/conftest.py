@@ -94,6 +94,22 @@ class Fleet:
             )
         return imei, vin
 
+    def let_write(self, vin: str) -> str:
+        """A new partner with a grant to post for the vehicle; returns the device id of what it posts."""
+        client_id = f"pc_{next(_numbers):020d}"
+        with timescale(self.settings) as connection:
+            connection.execute(
+                "insert into partners (client_id, name, kind, scopes, secret_hash)"
+                " values (%(client_id)s, %(client_id)s, 'dealer', '{telemetry:write}', '')",
+                {"client_id": client_id},
+            )
+            connection.execute(
+                "insert into grants (client_id, vin, scopes, purpose)"
+                " values (%s, %s, '{telemetry:write}', 'test')",
+                [client_id, vin],
+            )
+        return f"partner:{client_id}"
+
     def make_rows(
         self,
         device_id: str,

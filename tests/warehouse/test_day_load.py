@@ -67,6 +67,26 @@ def test_every_column_arrives_unchanged(fleet: Fleet, warm: Client) -> None:
 
 
 @pytest.mark.integration
+def test_what_a_partner_posted_stays_the_vehicles_it_was_posted_for(fleet: Fleet, warm_day: WarmDay) -> None:
+    """It has no installation; each load, of hot rows and of kept ones, must leave it where it is."""
+    _, vin = fleet.install(origin="recorded")
+    imei, other = fleet.install()
+    partner = fleet.let_write(vin)
+    rows = [
+        *fleet.make_rows(partner, fleet.day(), 2, vin=vin),
+        *fleet.make_rows(partner, fleet.day(), 1, vin=other, start_s=9.0),
+        *fleet.make_rows(imei, fleet.day(), 1, vin=None),
+    ]
+    fleet.write(rows)
+    for _ in range(2):
+        load_days(fleet.settings, fleet.day(), fleet.day(1), "test")
+        found = sorted((row[1], row[2], row[3]) for row in warm_day(fleet.day()))
+        assert found == sorted(
+            [(imei, other, "live"), (partner, "", "live"), *[(partner, vin, "recorded")] * 2]
+        )
+
+
+@pytest.mark.integration
 def test_no_trouble_codes_known_is_told_from_none_present(fleet: Fleet, warm_day: WarmDay) -> None:
     imei, _ = fleet.install()
     unknown, none = fleet.make_rows(imei, fleet.day(), 2)

@@ -1,4 +1,8 @@
-"""A vehicle's records in TimescaleDB: through its devices, along the identity index."""
+"""A vehicle's records in TimescaleDB: through its devices, along the identity index.
+
+What partners posted for it stands under their own device ids, among their other vehicles' records; those
+with a grant to write are looked through, too.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,6 +12,8 @@ from typing import NamedTuple
 
 from psycopg import AsyncConnection, sql
 
+from ingest.stream.readings import PARTNER_PREFIX
+from telematics.names import WRITE_SCOPE
 from warehouse.history.cursor import Position
 from warehouse.history.fields import Record
 from warehouse.history.tiers import Span
@@ -16,7 +22,7 @@ Row = tuple[Position, Record]
 
 
 class Installation(NamedTuple):
-    """A device in the vehicle, for a half-open time."""
+    """A device in the vehicle, for a half-open time; or a partner that may have posted for it."""
 
     device_id: str
     installed_at: datetime | None
@@ -28,14 +34,17 @@ class Installation(NamedTuple):
 async def installations(
     connection: AsyncConnection, vin: str, start: datetime, end: datetime
 ) -> list[Installation]:
-    """The vehicle's devices in the range."""
+    """The vehicle's devices in the range, and the partners that were ever let in to write."""
     cursor = await connection.execute(
         """
         select imei, nullif(installed_at, '-infinity'), nullif(removed_at, 'infinity')
         from device_installations
         where vin = %s and installed_at < %s and removed_at > %s
+        union all
+        select distinct %s || client_id, null::timestamptz, null::timestamptz
+        from grants where vin = %s and %s = any(scopes)
         """,
-        [vin, end, start],
+        [vin, end, start, PARTNER_PREFIX, vin, WRITE_SCOPE],
     )
     return [Installation(*row) for row in await cursor.fetchall()]
 
@@ -74,11 +83,12 @@ async def _fetch_device(
     # literal bounds, as parameters of a prepared statement would keep the planner from leaving chunks out
     query = sql.SQL(
         "select time, event_id, content_hash{fields} from telemetry "
-        "where device_id = {device} and time >= {start} and time < {end}{beyond} "
+        "where device_id = {device}{of_vehicle} and time >= {start} and time < {end}{beyond} "
         "order by time, event_id, content_hash limit {count}"
     ).format(
         fields=sql.Composed([sql.SQL(", {}").format(_expression(vin, name)) for name in fields]),
         device=sql.Literal(device.device_id),
+        of_vehicle=_of_vehicle(device.device_id, vin),
         start=sql.Literal(start),
         end=sql.Literal(end),
         beyond=_beyond(device.device_id, after),
@@ -95,6 +105,13 @@ async def _fetch_device(
 def _expression(vin: str, name: str) -> sql.Composable:
     # the vehicle asked for, whatever installation the sink knew of when it stamped the row
     return sql.Literal(vin) if name == "vin" else sql.Identifier(name)
+
+
+def _of_vehicle(device_id: str, vin: str) -> sql.Composable:
+    """A device's records are the vehicle's for as long as it sits there; a partner's say whose they are."""
+    if not device_id.startswith(PARTNER_PREFIX):
+        return sql.SQL("")
+    return sql.SQL(" and vin = {}").format(sql.Literal(vin))
 
 
 def _beyond(device_id: str, after: Position | None) -> sql.Composable:

@@ -72,6 +72,24 @@ async def test_pages_across_the_border_hold_every_record_once(
     assert (pages[0].tiers[0], pages[-1].tiers[-1]) == ("warm", "hot")
 
 
+async def test_what_partners_posted_is_read_with_what_the_device_sent(
+    fleet: Fleet, stores: HistoryStores
+) -> None:
+    imei, vin = fleet.install()
+    _, other = fleet.install()
+    partner = fleet.let_write(vin)
+    rows = [
+        row
+        for day in range(3)
+        for device in (imei, partner)
+        for row in fleet.make_rows(device, fleet.day(day), 4, vin=vin)
+    ]
+    fleet.write(rows + fleet.make_rows(partner, fleet.day(2), 3, vin=other, start_s=0.5))
+    warm_up(fleet, 2)
+    records, _ = await read_all(stores, vin, *span(fleet), limit=5)
+    assert identities(records) == expected(rows)
+
+
 async def test_both_tiers_give_the_same_values(fleet: Fleet, stores: HistoryStores) -> None:
     imei, vin = fleet.install()
     plain, rich, empty = fleet.make_rows(imei, fleet.day(), 3)
