@@ -39,6 +39,10 @@ COLD_VOLUME = "cold"
 """ClickHouse volume of days past warm retention."""
 
 
+WRITE_SCOPE = "telemetry:write"
+"""Scope of a partner, and of an owner's grant to it, that lets it post a vehicle's readings."""
+
+
 class Origin(StrEnum):
     """Where a vehicle's data comes from; kept in every tier and never mixed unasked."""
 
