@@ -35,6 +35,7 @@ from tests.ingest.making import (
     make_frame,
     make_installation,
     make_message,
+    make_reading_message,
     make_record,
     make_registry,
 )
@@ -42,6 +43,7 @@ from tests.ingest.making import (
 pytestmark = pytest.mark.integration
 
 TOPIC = Topic.AVL_FRAMES.value
+TOPICS = (TOPIC, Topic.READINGS.value)
 PARTITION = 400
 """No Kafka has it here: a live process on the same servers leaves its offsets alone."""
 
@@ -151,10 +153,10 @@ def make_writer(
             kafka_log.read,
             LiveMetrics(figures or CollectorRegistry()),
         )
-        writer.assigned([TopicPartition(TOPIC, PARTITION)])
+        writer.assigned([TopicPartition(topic, PARTITION) for topic in TOPICS])
         return writer
 
-    client.hdel(LIVE_OFFSETS_KEY, f"{TOPIC}:{PARTITION}")
+    client.hdel(LIVE_OFFSETS_KEY, *(f"{topic}:{PARTITION}" for topic in TOPICS))
     return make
 
 
@@ -321,7 +323,8 @@ def test_a_redis_that_lost_its_last_writes_gets_them_again(
     client.hset(LIVE_OFFSETS_KEY, field, before[1])
     with pytest.raises(StreamRewindError) as rewind:
         writer.handle(messages[3:])
-    assert [(place.partition, place.offset) for place in rewind.value.partitions] == [(PARTITION, 1)]
+    places = {place.topic: (place.partition, place.offset) for place in rewind.value.partitions}
+    assert places[TOPIC] == (PARTITION, 1)
     writer.handle(messages[1:])
     assert {alert.alert_id for alert in loudspeaker.heard} == {
         alert.alert_id for alert in loudspeaker.heard[:2]
@@ -351,3 +354,83 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
     client.hset(LIVE_OFFSETS_KEY, f"{TOPIC}:{PARTITION}", "another|7")
     (placed,) = make_writer().assigned([TopicPartition(TOPIC, PARTITION)])
     assert placed.offset == OFFSET_BEGINNING
+
+
+def reading(registry: Registry, offset: int, second: int, key: str, **fields: object) -> FakeMessage:
+    return make_reading_message(
+        {"timestamp": f"2025-03-14T12:00:{second:02d}Z", **fields},
+        key=key.encode(),
+        vin=registry.vin,
+        offset=offset,
+        partition=PARTITION,
+        received_at_ms=NOON_MS + 60_000,
+    )
+
+
+def test_readings_and_frames_move_one_state_by_their_time(
+    writer: LiveWriter,
+    client: redis.Redis,
+    registry: Registry,
+    figures: CollectorRegistry,
+    fuel: Callable[[int, int], FakeMessage],
+) -> None:
+    late = reading(registry, 0, 1, registry.imei, fuel_pct=90)
+    newest_one = reading(registry, 1, 3, "partner:dealer", fuel_pct=40)
+    writer.handle([fuel(60, NOON_MS + 2000), late])
+    assert newest(client, registry) == b"%d|60" % (NOON_MS + 2000)
+    writer.handle([newest_one, fuel(50, NOON_MS)])
+    assert newest(client, registry) == b"%d|40.0" % (NOON_MS + 3000)
+    assert figures.get_sample_value("piston_live_records_total") == 4
+    assert figures.get_sample_value("piston_live_freshness_seconds_count") == 4
+
+
+def test_readings_raise_alerts_once_each_by_what_their_sender_said_before(
+    make_writer: Make, loudspeaker: Loudspeaker, registry: Registry
+) -> None:
+    messages = [
+        reading(registry, 0, 1, "partner:dealer", dtc_codes=["P0300"]),
+        reading(registry, 1, 2, "partner:dealer", dtc_codes=["P0300", "P0171"]),
+        reading(registry, 2, 3, registry.imei, dtc_codes=["P0300"]),
+    ]
+    make_writer().handle(messages[:1])
+    successor = make_writer()
+    successor.handle(messages)
+    successor.handle(messages)
+    assert loudspeaker.names() == ["dtc_new P0300", "dtc_new P0171", "dtc_new P0300"]
+    assert [alert.device_id for alert in loudspeaker.heard] == ["partner:dealer"] * 2 + [registry.imei]
+
+
+def test_a_partners_reading_of_a_vehicle_that_is_not_registered_moves_nothing(
+    writer: LiveWriter, client: redis.Redis, registry: Registry
+) -> None:
+    stranger = fresh_vin()
+    message = make_reading_message(key=b"partner:dealer", vin=stranger, partition=PARTITION)
+    writer.handle([message, make_reading_message(value=b"{}", offset=1, partition=PARTITION)])
+    assert client.exists(live_key(stranger)) == 0
+
+
+def test_a_log_that_became_shorter_is_read_again_and_its_alerts_are_heard(
+    make_writer: Make, kafka_log: Log, client: redis.Redis, loudspeaker: Loudspeaker, codes: Codes
+) -> None:
+    make_writer().handle([codes(500, "P0300", second=5)])
+    kafka_log.span = LogSpan(0, 100)
+    writer = make_writer()
+    (placed,) = writer.assigned([TopicPartition(TOPIC, PARTITION)])
+    assert placed.offset == OFFSET_BEGINNING
+    kafka_log.span = LogSpan(0, 1000)
+    writer.handle([codes(0, "P0300", second=4), codes(100, "P0300,P0420", second=6)])
+    assert loudspeaker.names() == ["dtc_new P0300", "dtc_new P0420"]
+    (placed,) = make_writer().assigned([TopicPartition(TOPIC, PARTITION)])
+    assert placed.offset == 101
+
+
+def test_a_batch_is_counted_by_size_and_age(
+    writer: LiveWriter, figures: CollectorRegistry, codes: Codes
+) -> None:
+    messages = [codes(0, "P0300"), codes(1, "P0300")]
+    writer.handle(messages)
+    assert figures.get_sample_value("piston_live_batch_messages_sum") == 2
+    assert figures.get_sample_value("piston_live_freshness_seconds_count") == 2
+    assert figures.get_sample_value("piston_live_freshness_seconds_bucket", {"le": "600.0"}) == 0
+    assert figures.get_sample_value("piston_live_freshness_seconds_bucket", {"le": "+Inf"}) == 2
+    assert (figures.get_sample_value("piston_live_lag_seconds") or 0) > 600
