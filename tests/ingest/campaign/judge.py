@@ -7,7 +7,7 @@ Piston's own reckoning takes part.
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from math import isclose
 from typing import Any, Self
@@ -92,7 +92,7 @@ class Totals:
     unacknowledged_rows: int = 0
     """Rows whose acknowledgement their sender never read: they may be there, and are there once."""
     alerts: int = 0
-    alert_repeats: int = field(default=0)
+    alert_repeats: int = 0
     """Rows that ClickHouse still holds beyond one per alert before it merges them."""
 
     def __add__(self, other: "Totals") -> Self:
