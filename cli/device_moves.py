@@ -55,7 +55,7 @@ def move(
         result = move_device(connection, wanted, actor(), clock.utc_now())
     left = f"left vehicle {result.left_vin} and " if result.left_vin else ""
     print(f"device {wanted.imei} {left}sits in vehicle {wanted.vin} since {clock.rfc3339_ms(moment)}")
-    _look_again(settings, wanted.imei, moment, result.row_count, wait=wait)
+    look_again(settings, wanted.imei, moment, result.row_count, wait=wait)
 
 
 def remove(imei: Imei, at: At = None, wait: Wait = True) -> None:
@@ -70,7 +70,7 @@ def remove(imei: Imei, at: At = None, wait: Wait = True) -> None:
     with connect(settings, "device") as connection:
         result = remove_device(connection, parsed, moment, actor())
     print(f"device {parsed} left vehicle {result.left_vin}; it is in none since {clock.rfc3339_ms(moment)}")
-    _look_again(settings, parsed, moment, result.row_count, wait=wait)
+    look_again(settings, parsed, moment, result.row_count, wait=wait)
 
 
 def retire(imei: Imei, at: At = None, wait: Wait = True) -> None:
@@ -87,10 +87,12 @@ def retire(imei: Imei, at: At = None, wait: Wait = True) -> None:
     left = f"; it left vehicle {result.left_vin} at {clock.rfc3339_ms(moment)}" if result.left_vin else ""
     print(f"device {parsed} is retired: gateways refuse it from its next login on{left}")
     if result.left_vin:
-        _look_again(settings, parsed, moment, result.row_count, wait=wait)
+        look_again(settings, parsed, moment, result.row_count, wait=wait)
 
 
-def _look_again(settings: "Settings", imei: str, moment: datetime, row_count: int, *, wait: bool) -> None:
+def look_again(
+    settings: "Settings", imei: str, moment: datetime | None, row_count: int, *, wait: bool
+) -> None:
     """Find what sinks stored before they knew, unless the user does not want to wait for it."""
     from ingest.registry.repository import connect
     from ingest.registry.second_look import restamp_again

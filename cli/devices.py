@@ -39,10 +39,15 @@ def add(
     make: Annotated[str | None, typer.Option(help="Vehicle make.")] = None,
     model: Annotated[str | None, typer.Option(help="Vehicle model.")] = None,
     year: Annotated[int | None, typer.Option(help="Model year.")] = None,
+    wait: device_moves.Wait = True,
 ) -> None:
-    """Let a tracker log in, and say which vehicle its records belong to. Again the same: nothing happens."""
+    """Let a tracker log in, and say which vehicle its records belong to. Again the same: nothing happens.
+
+    Of a tracker that was known before, records since that time get the vehicle, too.
+    """
     from ingest.registry.models import NewDevice
-    from ingest.registry.repository import add_device, connect
+    from ingest.registry.moving import register_device
+    from ingest.registry.repository import connect
     from telematics import imei as imei_form
     from telematics import vin as vin_form
     from telematics.settings import load_settings
@@ -63,9 +68,14 @@ def add(
             f"{vin_form.check_digit(new.vin)}; registered as given",
             file=sys.stderr,
         )
-    with connect(load_settings(), "device") as connection:
-        is_new = add_device(connection, new, device_moves.actor())
-    print(f"device {new.imei} {'added' if is_new else 'was there already, unchanged'}: vehicle {new.vin}")
+    settings = load_settings()
+    with connect(settings, "device") as connection:
+        result = register_device(connection, new, device_moves.actor())
+    outcome = "added" if result.is_new else "was there already, unchanged"
+    print(f"device {new.imei} {outcome}: vehicle {new.vin}")
+    if result.is_new:
+        is_waiting = wait and result.was_known
+        device_moves.look_again(settings, new.imei, new.since, result.row_count, wait=is_waiting)
 
 
 @device.command(name="list")

@@ -1,4 +1,4 @@
-"""A device that moves to another car, leaves its car or service, with all that was stored about it set right.
+"""A device that comes to a car, moves or leaves, with all that was stored about it set right.
 
 `plan_move` is pure and decides; the functions below it write. A change says which vehicle the records of a
 time belong to, so it does three things in one transaction:
@@ -23,7 +23,14 @@ from typing import Final
 
 from ingest.registry.models import NewDevice
 from ingest.registry.registration import Interval, RegistrationConflictError, StoredDevice
-from ingest.registry.repository import Connection, end_installation, read_device, register_fleet, write_audit
+from ingest.registry.repository import (
+    Connection,
+    add_device,
+    end_installation,
+    read_device,
+    register_fleet,
+    write_audit,
+)
 from ingest.registry.timeline import SINCE_EVER_MS, UNTIL_FOREVER_MS
 from telematics import clock
 from telematics.errors import NotFoundError
@@ -38,9 +45,9 @@ _CHOOSE_SOURCE: Final = """
     from (
         select bool_or(odometer_can_m is not null) as can, bool_or(odometer_obd_m is not null) as obd,
             bool_or(odometer_gnss_m is not null) as gnss
-        from telemetry where device_id = %(imei)s and time >= %(since)s
+        from telemetry where device_id = %(imei)s and time >= %(since)s::timestamptz
     ) as seen
-    where i.imei = %(imei)s and i.installed_at = %(since)s and i.odometer_source is null
+    where i.imei = %(imei)s and i.installed_at = %(since)s::timestamptz and i.odometer_source is null
         and (seen.can or seen.obd or seen.gnss)
 """
 _RESTAMP: Final = f"""
@@ -51,7 +58,7 @@ _RESTAMP: Final = f"""
         from telemetry as r
         left join device_installations as i
             on i.imei = r.device_id and i.installed_at <= r.time and r.time < i.removed_at
-        where r.device_id = %(imei)s and r.time >= %(since)s and r.vin is distinct from i.vin
+        where r.device_id = %(imei)s and r.time >= %(since)s::timestamptz and r.vin is distinct from i.vin
     ),
     moved as (
         update telemetry as t
@@ -59,7 +66,7 @@ _RESTAMP: Final = f"""
             odometer = placed.metres / {METRES_PER_MILE},
             odometer_source = case when placed.metres is not null then placed.odometer_source end
         from placed
-        where t.device_id = %(imei)s and t.time >= %(since)s and t.time = placed.time
+        where t.device_id = %(imei)s and t.time >= %(since)s::timestamptz and t.time = placed.time
             and t.event_id = placed.event_id
             and t.content_hash = placed.content_hash
         returning (t.time at time zone 'UTC')::date as day
@@ -67,7 +74,8 @@ _RESTAMP: Final = f"""
     select day, count(*) from moved group by day
 """
 _COLD_DAYS: Final = """
-    select day from day_loads where hot_dropped_at is not null and day >= (%s at time zone 'UTC')::date
+    select day from day_loads
+    where hot_dropped_at is not null and day >= (%s::timestamptz at time zone 'UTC')::date
 """
 # In the order in which sinks take these rows, so that nobody waits for each other in a circle.
 _LOCK_DAYS: Final = "select day from hot_days where day = any(%s) order by day for update"
@@ -97,6 +105,18 @@ class Departure:
     """None: the device was in no vehicle."""
     row_count: int
     """Hot rows that have another vehicle now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What a registration changed."""
+
+    is_new: bool
+    """False: it was registered the very same way before."""
+    was_known: bool
+    """Sinks may remember for a few seconds that the device is in no vehicle."""
+    row_count: int
+    """Hot rows that have a vehicle now."""
 
 
 def plan_move(move: Move, present: Sequence[Interval], now: datetime) -> Interval | None:
@@ -177,21 +197,40 @@ def move_device(connection: Connection, move: Move, actor: str, now: datetime) -
     return Departure(left_vin, row_count)
 
 
-def restamp(connection: Connection, imei: str, since: datetime, *, with_cold_days: bool = False) -> int:
+def register_device(connection: Connection, device: NewDevice, actor: str) -> Arrival:
+    """Register a device in its vehicle, and give rows that it has the vehicle, too; the caller commits.
+
+    A device that nobody knew has no rows in the warehouse that would name it; one that comes back may.
+
+    Raises:
+        ReservedRangeError: IMEI or VIN lie in the range of another origin.
+        RegistrationConflictError: the device contradicts what is stored.
+    """
+    connection.execute(_LOCK)
+    was_known = read_device(connection, device.imei) is not None
+    if not add_device(connection, device, actor):
+        return Arrival(False, was_known, 0)
+    row_count = restamp(connection, device.imei, device.since, with_cold_days=was_known)
+    return Arrival(True, was_known, row_count)
+
+
+def restamp(
+    connection: Connection, imei: str, since: datetime | None, *, with_cold_days: bool = False
+) -> int:
     """Give hot rows from a moment on the vehicle that holds at their time; returns how many had another.
 
     Args:
         connection: with a transaction that the caller commits.
         imei: the device.
-        since: start of its present installation, or the end of its last one.
+        since: start of its present installation, or the end of its last one; None: since ever.
         with_cold_days: make days dirty, too, whose rows are no longer hot.
     """
-    parameters = {"imei": imei, "since": since}
+    parameters = {"imei": imei, "since": since or "-infinity"}
     connection.execute(_CHOOSE_SOURCE, parameters)
     rows_by_day: dict[date, int] = dict(connection.execute(_RESTAMP, parameters).fetchall())
     days = set(rows_by_day)
     if with_cold_days:
-        days.update(day for (day,) in connection.execute(_COLD_DAYS, (since,)))
+        days.update(day for (day,) in connection.execute(_COLD_DAYS, (parameters["since"],)))
     if days:
         connection.execute(_LOCK_DAYS, (sorted(days),))
         connection.execute(_TOUCH_DAYS, (sorted(days),))

@@ -36,7 +36,7 @@ _OLDER_ENDED: Final = "select pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid
 def restamp_again(
     connection: Connection,
     imei: str,
-    since: datetime,
+    since: datetime | None,
     *,
     patience_s: float = _PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,

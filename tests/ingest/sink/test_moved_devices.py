@@ -7,7 +7,16 @@ import pytest
 
 from ingest.codec8.records import IoElement
 from ingest.registry.models import Family, NewDevice
-from ingest.registry.moving import Departure, Move, move_device, remove_device, restamp, retire_device
+from ingest.registry.moving import (
+    Arrival,
+    Departure,
+    Move,
+    move_device,
+    register_device,
+    remove_device,
+    restamp,
+    retire_device,
+)
 from ingest.registry.registration import RegistrationConflictError
 from ingest.registry.repository import Connection, active_imeis, add_device, connect, load_timeline
 from ingest.registry.second_look import restamp_again
@@ -190,6 +199,35 @@ def test_days_that_are_no_longer_hot_are_loaded_again_from_then_on(
     with connect(bench.settings, "test") as connection:
         connection.execute("delete from day_loads where day = any(%s::date[])", (days,))
         connection.execute("delete from hot_days where day = any(%s::date[])", (days,))
+
+
+@pytest.mark.parametrize("depart", [_remove, _retire])
+def test_a_device_that_comes_back_gives_its_rows_since_then_the_car(
+    bench: Bench, vehicle: Vehicle, depart: Depart
+) -> None:
+    sink, _ = bench.sink()
+    sink.handle(frames(bench, vehicle.imei, 0, 1, 2))
+    with connect(bench.settings, "test") as connection:
+        depart(connection, vehicle.imei, NOON + SECOND)
+    version = day_version(bench)
+    back = NewDevice(vehicle.imei, vehicle.vin, Family.F, Origin.RECORDED, since=NOON + 2 * SECOND)
+    with connect(bench.settings, "test") as connection:
+        assert register_device(connection, back, "test") == Arrival(True, True, 1)
+        assert register_device(connection, back, "test") == Arrival(False, True, 0)
+    assert [row["vin"] for row in bench.rows(vehicle.imei)] == [vehicle.vin, None, vehicle.vin]
+    assert day_version(bench) == version + 1
+
+
+def test_a_device_that_nobody_knew_leaves_cold_days_alone(bench: Bench) -> None:
+    new = NewDevice(fresh_imei(), fresh_vin(), Family.F, Origin.RECORDED)
+    day = date(2001, 2, 4)
+    with connect(bench.settings, "test") as connection:
+        connection.execute("insert into hot_days values (%s, 1, 1, now())", (day,))
+        connection.execute("insert into day_loads values (%s, now(), 'test', 1, 1, false, now())", (day,))
+        assert register_device(connection, new, "test") == Arrival(True, False, 0)
+        version = connection.execute("select version from hot_days where day = %s", (day,)).fetchone()
+        assert version == (1,)
+        connection.rollback()
 
 
 @pytest.mark.parametrize("depart", [_remove, _retire])
