@@ -11,10 +11,11 @@ because nobody knows, but asked to come again.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
 
 import psycopg
 import structlog
@@ -24,6 +25,9 @@ from telematics.errors import UnavailableError
 from telematics.settings import Settings
 
 log = structlog.get_logger()
+
+_QUIET_S: Final = 10.0
+"""One line in this time says that the registry is down: waiting devices ask twenty times a second."""
 
 
 class Admission(Enum):
@@ -97,6 +101,8 @@ class DeviceDirectory:
         self._asked: dict[str, list[Callable[[Admission], None]]] = {}
         self._wanted = asyncio.Event()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="registry")
+        self._quiet_until = 0.0
+        self._silent = 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -135,7 +141,7 @@ class DeviceDirectory:
         try:
             self._known = await self._read(None)
         except UnavailableError as error:
-            log.warning("registry.unavailable", known_devices=len(self._known), reason=str(error))
+            self._complain(error)
 
     async def _answer(self) -> None:
         asked, self._asked = self._asked, {}
@@ -143,11 +149,24 @@ class DeviceDirectory:
         try:
             found = await self._read(frozenset(asked))
         except UnavailableError as error:
-            log.warning("registry.unavailable", known_devices=len(self._known), reason=str(error))
+            self._complain(error)
             self._tell(asked, lambda _imei: Admission.UNAVAILABLE)
             return
         self._known |= found
         self._tell(asked, lambda imei: Admission.ACTIVE if imei in found else Admission.UNKNOWN)
+
+    def _complain(self, error: UnavailableError) -> None:
+        now = time.monotonic()
+        if now < self._quiet_until:
+            self._silent += 1
+            return
+        log.warning(
+            "registry.unavailable",
+            known_devices=len(self._known),
+            repeated=self._silent,
+            reason=str(error),
+        )
+        self._quiet_until, self._silent = now + _QUIET_S, 0
 
     async def _read(self, among: Collection[str] | None) -> frozenset[str]:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._source, among)

@@ -2,6 +2,8 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 
+from structlog.testing import capture_logs
+
 from ingest.registry.directory import Admission, DeviceDirectory
 from telematics.errors import UnavailableError
 
@@ -101,3 +103,13 @@ async def test_a_registry_that_is_down_at_the_start_is_read_once_it_is_back():
         async with asyncio.timeout(SOON_S):
             while not directory.knows(KNOWN):  # noqa: ASYNC110 - a test polls
                 await asyncio.sleep(0.005)
+
+
+async def test_a_registry_that_stays_down_is_one_line_however_many_ask():
+    source = Source()
+    source.is_down = True
+    with capture_logs() as lines:
+        async with running(source, refresh_s=0.02) as directory:
+            for _ in range(5):
+                assert await ask(directory, NEW) is Admission.UNAVAILABLE
+    assert [line["event"] for line in lines] == ["registry.unavailable"]
