@@ -28,9 +28,14 @@ FEATURES = (
     "priority above 2",
     "no satellites",
     "id twice",
+    "unknown id",
+    *(f"ids of family {family}" for family in Family),
 )
+MUTATIONS = ("set", "count", "cut", "cut_end", "insert", "double", "n2", "sealed anew", "bytes behind")
+"""Kinds of damage, counted as `features` counts."""
 
 _KEYS = sorted({key for family in Family for key in elements(family)})
+_KEYS_OF_FAMILY = {family: frozenset(elements(family)) for family in Family}
 _KEYS_WITH_COLUMN = sorted({key for family in Family for key in column_elements(family)})
 _EXTREMES = (0, 1, 2**31 - 1, -(2**31))
 
@@ -87,28 +92,44 @@ def _element(chance: random.Random, codec: CodecId) -> IoElement:
     return IoElement(avl_id, 0, (text * 60)[:length] if length == 1000 else text[:length])
 
 
-def make_frame(chance: random.Random) -> bytes:
-    """A faultless TCP frame: of a packet mostly, else of a command."""
+def make_frame(chance: random.Random, seen: Counter[str] | None = None) -> bytes:
+    """A faultless TCP frame: of a packet mostly, else of a command. What it holds is counted in `seen`."""
     if chance.random() < 0.02:
         return encode_command_frame("getinfo")
-    return encode_tcp_frame(make_packet(chance))
+    return encode_tcp_frame(_counted(make_packet(chance), seen))
 
 
-def make_datagram(chance: random.Random) -> bytes:
-    """A faultless datagram."""
-    return encode_udp_datagram(UdpDatagram(0xCAFE, 5, IMEI, make_packet(chance)))
+def make_datagram(chance: random.Random, seen: Counter[str] | None = None) -> bytes:
+    """A faultless datagram. What it holds is counted in `seen`."""
+    return encode_udp_datagram(UdpDatagram(0xCAFE, 5, IMEI, _counted(make_packet(chance), seen)))
 
 
-def damage(chance: random.Random, frame: bytes) -> bytes:
-    """The frame with something wrong in its envelope, or in its data under a right checksum."""
+def _counted(packet: AvlPacket, seen: Counter[str] | None) -> AvlPacket:
+    if seen is not None:
+        seen.update(features([packet]))
+    return packet
+
+
+def damage(chance: random.Random, frame: bytes, seen: Counter[str] | None = None) -> bytes:
+    """The frame with something wrong in its envelope, or in its data under a right checksum.
+
+    What was done to it is counted in `seen`.
+    """
+    done: Counter[str] = Counter()
     if chance.random() < 0.4:
-        return _damage_bytes(chance, frame)
-    data = _damage_bytes(chance, frame[8:-4])
-    sealed = wrap_tcp(data) if 3 <= len(data) <= 65_536 else frame[:-1]
-    return sealed + chance.choice((b"", b"", b"", b"\0", frame))
+        damaged = _damage_bytes(chance, frame, done)
+    else:
+        data = _damage_bytes(chance, frame[8:-4], done)
+        sealed = wrap_tcp(data) if 3 <= len(data) <= 65_536 else frame[:-1]
+        behind = chance.choice((b"", b"", b"", b"\0", frame))
+        done["sealed anew"], done["bytes behind"] = 1, int(bool(behind))
+        damaged = sealed + behind
+    if seen is not None:
+        seen.update(done)
+    return damaged
 
 
-def _damage_bytes(chance: random.Random, frame: bytes) -> bytes:
+def _damage_bytes(chance: random.Random, frame: bytes, done: Counter[str]) -> bytes:
     damaged = bytearray(frame)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         # the head, where counts and lengths are, is hit as often as all the rest
@@ -117,7 +138,9 @@ def _damage_bytes(chance: random.Random, frame: bytes) -> bytes:
             if damaged
             else 0
         )
-        match chance.choice(("set", "set", "count", "cut", "cut_end", "insert", "double", "n2")):
+        kind = chance.choice(("set", "set", "count", "cut", "cut_end", "insert", "double", "n2"))
+        done[kind] += 1
+        match kind:
             case "set" if damaged:
                 damaged[place] = chance.getrandbits(8)
             case "count" if damaged:
@@ -153,6 +176,7 @@ def features(packets: Iterable[AvlPacket]) -> Counter[str]:
             seen["no satellites"] += record.satellites == 0
             seen["id twice"] += len({element.id for element in record.io}) < len(record.io)
             for element in record.io:
+                _count_families(seen, element)
                 if isinstance(element.raw, bytes):
                     seen["variable length"] += 1
                     seen["variable length 0"] += not element.raw
@@ -160,3 +184,10 @@ def features(packets: Iterable[AvlPacket]) -> Counter[str]:
                 else:
                     seen[f"width {element.width}"] += 1
     return seen
+
+
+def _count_families(seen: Counter[str], element: IoElement) -> None:
+    families = [family for family, keys in _KEYS_OF_FAMILY.items() if (element.id, element.width) in keys]
+    for family in families:
+        seen[f"ids of family {family}"] += 1
+    seen["unknown id"] += not families
