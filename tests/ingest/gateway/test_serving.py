@@ -1,5 +1,8 @@
+from datetime import UTC, datetime
+
 import pytest
 
+from ingest.codec8.decoding import decode_tcp_frame
 from ingest.gateway.limits import Limits
 from ingest.stream.messages import Transport, encode_headers
 from tests.ingest.codec8 import wire
@@ -199,6 +202,43 @@ async def test_a_report_for_a_device_that_is_gone_is_counted_and_harms_nobody():
         await bench.until(lambda: bench.gateway.stats.open_connections == 0)
         bench.producer.report()
         assert bench.gateway.stats.unsent_acknowledgements == 1
+
+
+def at(*moment: int) -> str:
+    """A record whose clock says so."""
+    return int(datetime(*moment, tzinfo=UTC).timestamp() * 1000).to_bytes(8).hex() + wire.RECORD_8[16:]
+
+
+def with_text(avl_id: str, text: bytes) -> str:
+    """A record of Codec 8 Extended with one element of variable length."""
+    return (
+        wire.HEAD + "0000" + "0001" + "0000" * 4 + "0001" + avl_id + len(text).to_bytes(2).hex() + text.hex()
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(wire.avl_data("08", at(1970, 1, 1)), id="clock at 1970"),
+        pytest.param(wire.avl_data("08", at(2004, 8, 22)), id="clock at 2004"),
+        pytest.param(wire.avl_data("08", at(2038, 1, 19, 3, 14, 8)), id="clock at 2038"),
+        pytest.param(wire.avl_data("08", "FF" * 8 + wire.RECORD_8[16:]), id="no clock"),
+        pytest.param(wire.avl_data("08", *[wire.RECORD_8] * 255), id="255 records"),
+        pytest.param(wire.avl_data("08"), id="no records"),
+        pytest.param(wire.avl_data("8E", with_text("0119", b"P03\x0000\x00")), id="NUL bytes in a text"),
+        pytest.param(wire.avl_data("8E", with_text("0100", b"IOQCM82633A004352")), id="VIN with I, O and Q"),
+    ],
+)
+async def test_what_stands_in_the_records_is_not_the_gateways_business(data: bytes):
+    frame = wire.tcp(data)
+    decode_tcp_frame(frame)  # well formed, each of them
+    async with Bench() as bench:
+        bench.producer.is_prompt = True
+        tracker = await bench.logged_in()
+        tracker.send(frame)
+        assert await tracker.receive(4) == ack(data[1])
+        assert [sent.value for sent in bench.producer.sent] == [frame]
+        assert bench.refusals == {}
 
 
 @pytest.mark.parametrize(
