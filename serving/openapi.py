@@ -17,6 +17,9 @@ Live vehicle telemetry for partners.
 `Authorization: Bearer TOKEN`. A vehicle can be read while its owner's consent holds; one that is unknown and
 one that is not granted give the same 404.
 
+**Devices** post their readings with a key of their own, `X-API-Key: pdk_…`, which opens nothing else. A POST
+needs an `Idempotency-Key`, a text in quotation marks, so that it can be sent again without being done twice.
+
 **Times** are RFC 3339. A bare date means 00:00Z. Ranges are half-open, `from` <= t < `to`; `to` defaults to
 now. `time` is the device's clock, `received_at` is ours.
 

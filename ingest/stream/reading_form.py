@@ -96,7 +96,7 @@ def parse_reading(document: object, vin: str, *, is_metric: bool = False) -> Rea
         name = field.name if metric is None else metric.name
         if (
             name in given
-            and (number := _parse_number(given.pop(name), name, field, faults, is_metric)) is not None
+            and (number := _parse_number(given.pop(name), f"/{name}", field, faults, is_metric)) is not None
         ):
             fields[field.name] = number
     for flag in FLAGS:
@@ -123,7 +123,7 @@ def _shown(name: str) -> str:
 
 
 def _parse_time(given: object, faults: list[Fault]) -> int:
-    pointer = _pointer(TIMESTAMP)
+    pointer = f"/{TIMESTAMP}"
     if given is None:
         faults.append(Fault(pointer, "missing", "is needed"))
         return 0
@@ -142,10 +142,9 @@ def _parse_time(given: object, faults: list[Fault]) -> int:
 
 
 def _parse_number(
-    given: object, name: str, field: NumberField, faults: list[Fault], is_metric: bool = False
+    given: object, pointer: str, field: NumberField, faults: list[Fault], is_metric: bool = False
 ) -> float | int | None:
     """The number in the blueprint's unit, or None and a fault."""
-    pointer = _pointer(*name.split("."))
     if isinstance(given, bool) or not isinstance(given, (int, float)):
         faults.append(Fault(pointer, "wrong_type", "must be a number"))
         return None
@@ -185,7 +184,7 @@ def _parse_location(given: object, faults: list[Fault]) -> dict[str, Value]:
     location: dict[str, float] = {}
     for field in LOCATION_NUMBERS:
         if field.name in left:
-            number = _parse_number(left.pop(field.name), f"{LOCATION}.{field.name}", field, faults)
+            number = _parse_number(left.pop(field.name), f"/{LOCATION}/{field.name}", field, faults)
             if number is not None:
                 location[field.name] = number
         elif field.name in LOCATION_NEEDED:
