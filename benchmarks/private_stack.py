@@ -23,6 +23,8 @@ _PORTS: Final = (
     "clickhouse_http_port",
     "clickhouse_tcp_port",
     "valkey_port",
+    "search_port",
+    "search_transport_port",
     "gateway_port",
     "api_port",
     "dagster_port",
@@ -30,8 +32,8 @@ _PORTS: Final = (
 
 
 @contextmanager
-def private_stack() -> Iterator[Settings]:
-    """Running servers with the newest schema, without services."""
+def private_stack(*, with_search: bool = False) -> Iterator[Settings]:
+    """Running servers with the newest schema, without services; Elasticsearch only where it is asked for."""
     folder = Path(tempfile.mkdtemp(prefix="piston-bench-", dir=_BASE))
     folder.chmod(0o755)
     settings = load_settings().model_copy(
@@ -41,6 +43,7 @@ def private_stack() -> Iterator[Settings]:
             "kafka_servers": None,
             "data_dir": folder,
             "gateway_udp_port": None,
+            "with_search": with_search,
             **dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True)),
         }
     )

@@ -21,15 +21,14 @@ from stack.install.programs import Progress, locked
 from stack.layout import Layout
 from stack.report import ServerStatus, check_service, gather
 from stack.servers.clickhouse import ClickHouse
+from stack.servers.elasticsearch import Elasticsearch
 from stack.servers.kafka import Kafka
 from stack.servers.server import Ground, Prepared, Server
 from stack.servers.timescale import Timescale
 from stack.servers.valkey import Valkey
-from stack.supervision import SERVERS, SERVICES, ProcessState, Program, Supervisor
+from stack.supervision import SERVICES, ProcessState, Program, Supervisor
 from telematics.settings import Settings
 
-HEALTH_PATIENCE_S: Final = 90.0
-"""A loaded machine of two cores starts all four within 20 s; ClickHouse and Kafka replay after a crash."""
 _CRASHING_PATIENCE_S: Final = 20.0
 """PostgreSQL may need a few starts until the last processes of its killed predecessor are gone."""
 _POLL_S = 0.1
@@ -49,9 +48,10 @@ class Stack:
         self.supervisor = _supervisor_of(self.layout)
 
     def servers(self) -> tuple[Server, ...]:
-        """The four servers; makes the stack's identity if it is new."""
+        """The servers that the settings ask for; makes the stack's identity if it is new."""
         ground = Ground(self.settings, self.layout, server_account(self.settings), self.layout.identity())
-        return (Kafka(ground), Timescale(ground), ClickHouse(ground), Valkey(ground))
+        always = (Kafka(ground), Timescale(ground), ClickHouse(ground), Valkey(ground))
+        return (*always, Elasticsearch(ground)) if self.settings.with_search else always
 
     def exists(self) -> bool:
         """Whether it was ever started."""
@@ -71,7 +71,7 @@ class Stack:
         idle = [server for server in servers if not _has_process(states, server.name)]
         if idle:
             self._require_machine(servers, idle)
-        programs = ensure_programs(self.layout.programs, progress)
+        programs = ensure_programs(self.layout.programs, progress, with_search=self.settings.with_search)
         prepared = self._prepare(servers, programs, progress if idle else _silent)
         is_new = self.supervisor.write(
             [
@@ -85,8 +85,8 @@ class Stack:
             self.supervisor.reload()
         for server in servers:
             if prepared[server.name].is_changed and _is_up(states, server.name):
-                self.supervisor.stop_program(SERVERS, server.name)
-            self.supervisor.start_program(SERVERS, server.name)
+                self.supervisor.stop_program(server.group, server.name)
+            self.supervisor.start_program(server.group, server.name)
         for name in services.ORDER:  # a reload may have stopped them
             if _is_up(states, name):
                 self.supervisor.start_program(SERVICES, name)
@@ -103,7 +103,7 @@ class Stack:
             return
         running = [server for server in self._known_servers() if _is_up(states, server.name)]
         with ThreadPoolExecutor(len(running) or 1) as pool:
-            list(pool.map(lambda server: self.supervisor.stop_program(SERVERS, server.name), running))
+            list(pool.map(lambda server: self.supervisor.stop_program(server.group, server.name), running))
         for server in running:
             progress(f"{server.title}: stopped")
         self.supervisor.shutdown()
@@ -118,10 +118,10 @@ class Stack:
         return gather(self._known_servers(), offered, self.supervisor.states())
 
     def start_services(self, names: Sequence[str], progress: Progress, patience_s: float) -> None:
-        """The named services running, and answering where they have a port."""
+        """The named services that the settings ask for running, and answering where they have a port."""
         known = services.services_of(self.settings)
-        if unknown := sorted(set(names) - set(known)):
-            message = f"there is no service {', '.join(unknown)}; there are {', '.join(known)}"
+        if unknown := sorted(set(names) - set(services.ORDER)):
+            message = f"there is no service {', '.join(unknown)}; there are {', '.join(services.ORDER)}"
             raise PreflightError(message)
         states = self.supervisor.states()
         if not states:
@@ -191,7 +191,7 @@ class Stack:
                     self._await,
                     server.name,
                     partial(become_healthy, server),
-                    HEALTH_PATIENCE_S,
+                    server.start_patience_s,
                     progress,
                     server.title,
                 )
@@ -345,7 +345,7 @@ def _is_up(states: dict[str, ProcessState], name: str) -> bool:
 def _program(server: Server, prepared: Prepared) -> Program:
     return Program(
         name=server.name,
-        group=SERVERS,
+        group=server.group,
         command=tuple(prepared.command),
         enter=tuple(prepared.account.enter()),
         environment=tuple(prepared.environment.items()),

@@ -4,7 +4,7 @@ Programs are shared by all stacks of a machine; data, logs, process ids and stat
 folders:
 
     PROGRAMS/<program>-<version>/      installed once, never written again
-    DATA/{kafka,timescale,clickhouse,valkey}/   a server's data, owned by the user who runs it
+    DATA/{kafka,timescale,clickhouse,valkey,elasticsearch}/   a server's data, owned by the user who runs it
     DATA/log/     one file per process, rotated
     DATA/run/     generated configuration, process ids, the supervisor's socket; closed to others
     DATA/state/   the stack's identity and other small state that must survive

@@ -16,7 +16,8 @@ from stack.servers.server import PortUse
 from stack.supervision import SERVICES, Program
 from telematics.settings import Settings
 
-ORDER: Final = ("sink", "live", "gateway", "api", "dagster")
+SEARCH_FEED: Final = "search-feed"
+ORDER: Final = ("sink", "live", SEARCH_FEED, "gateway", "api", "dagster")
 """Consumers before what feeds them; the API and Dagster read what those write."""
 
 
@@ -29,7 +30,7 @@ class Service:
 
 
 def services_of(settings: Settings) -> dict[str, Service]:
-    """Every service, in the order of starting."""
+    """Every service that the settings ask for, in the order of starting."""
     where = {
         "gateway": (settings.gateway_port, settings.gateway_host),
         "api": (settings.api_port, settings.api_host),
@@ -39,7 +40,9 @@ def services_of(settings: Settings) -> dict[str, Service]:
         name: PortUse(port, f"PISTON_{name.upper()}_PORT", host, is_service=True)
         for name, (port, host) in where.items()
     }
-    return {name: Service(name, ports.get(name)) for name in ORDER}
+    return {
+        name: Service(name, ports.get(name)) for name in ORDER if name != SEARCH_FEED or settings.with_search
+    }
 
 
 def programs_of(layout: Layout) -> list[Program]:

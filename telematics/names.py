@@ -79,3 +79,7 @@ LIVE_OFFSETS_KEY = "live_offsets"
 def scores_key(vin: str) -> str:
     """Redis key of a vehicle's published daily figures (a JSON document, see `warehouse.publish`)."""
     return f"scores:{vin}"
+
+
+SEARCH_ALIAS = "vehicles"
+"""Elasticsearch's alias of the vehicles; the indices behind it are `vehicles-1`, `vehicles-2` and so on."""

@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     clickhouse_http_port: int = Field(18123, ge=1, le=65535)
     clickhouse_tcp_port: int = Field(19000, ge=1, le=65535)
     valkey_port: int = Field(16379, ge=1, le=65535)
+    search_port: int = Field(19200, ge=1, le=65535)
+    search_transport_port: int = Field(19300, ge=1, le=65535)
+    with_search: bool = Field(
+        True, description="false: the stack has no Elasticsearch, and searches are answered 503."
+    )
 
     gateway_host: str = Field("127.0.0.1", description="Address of the device port.")
     gateway_port: int = Field(5027, ge=1, le=65535)
@@ -101,6 +106,9 @@ class Settings(BaseSettings):
     clickhouse_reader_user: str = "piston_reader"
     clickhouse_reader_password: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     valkey_password: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    search_url: str | None = Field(None, description="Elasticsearch's address; default the stack's own.")
+    search_user: str = "piston"
+    search_password: SecretStr = SecretStr(DEVELOPMENT_SECRET)
 
     token_private_key: SecretStr | None = Field(
         None,
@@ -188,6 +196,9 @@ class Settings(BaseSettings):
         10.0, gt=0.1, description="A posted reading that Kafka has not confirmed by then is a 503."
     )
     sink_batch_frames: int = Field(1_000, ge=1, description="At most this many frames in one transaction.")
+    search_feed_s: float = Field(
+        5.0, gt=0, description="How often changed live states are written into the search index."
+    )
     sink_linger_s: float = Field(0.1, gt=0, description="Longest wait for a batch to fill.")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -206,6 +217,7 @@ class Settings(BaseSettings):
             "clickhouse_password",
             "clickhouse_reader_password",
             "valkey_password",
+            "search_password",
         ):
             if getattr(self, name).get_secret_value() == DEVELOPMENT_SECRET:
                 message = f"PISTON_{name.upper()} still has its development value; set a secret of your own"
@@ -263,6 +275,11 @@ class Settings(BaseSettings):
     def valkey_url(self) -> str:
         """A redis:// URL, password included: never log it."""
         return f"redis://:{self.valkey_password.get_secret_value()}@{self.host}:{self.valkey_port}/0"
+
+    @property
+    def search_address(self) -> str:
+        """Elasticsearch's URL, without credentials."""
+        return self.search_url or f"http://{self.host}:{self.search_port}"
 
     @property
     def issuer(self) -> str:

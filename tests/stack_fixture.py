@@ -34,6 +34,8 @@ PORTS = (
     "clickhouse_http_port",
     "clickhouse_tcp_port",
     "valkey_port",
+    "search_port",
+    "search_transport_port",
     "gateway_port",
     "api_port",
     "dagster_port",
@@ -60,12 +62,16 @@ def free_ports(count: int) -> list[int]:
 
 
 def make_settings(data_dir: Path, **overrides: object) -> Settings:
-    """Settings of a stack of its own: every port free, no server but its own; the programs are shared."""
+    """Settings of a stack of its own: every port free, no server but its own; the programs are shared.
+
+    Elasticsearch, which takes half a gigabyte, is left out unless `with_search` asks for it.
+    """
     values: dict[str, object] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     values |= {
         "environment": Environment.TEST,
         "host": "127.0.0.1",
         "kafka_servers": None,
+        "with_search": False,
         "data_dir": data_dir,
     }
     return Settings(_env_file=None, **(values | overrides))  # type: ignore[arg-type]
@@ -118,3 +124,12 @@ def stack(test_settings: Settings) -> Iterator[Settings]:
         yield test_settings
     finally:
         remove_stack(test_settings)
+
+
+@pytest.fixture(scope="session")
+def search_stack(stack: Settings) -> Settings:
+    """The session's servers with Elasticsearch among them, started by the first test that asks for it."""
+    settings = stack.model_copy(update={"with_search": True})
+    control.up(settings, progress=print, is_tied=True)
+    upgrade(settings, print)
+    return settings

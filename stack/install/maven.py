@@ -1,4 +1,4 @@
-"""Maven, which fetches Kafka: the machine's own, else Debian's, unpacked privately."""
+"""Maven, which fetches Kafka and Elasticsearch: the machine's own, else Debian's, unpacked privately."""
 
 import os
 import pwd

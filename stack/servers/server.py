@@ -8,6 +8,7 @@ from typing import ClassVar
 from stack.account import Account
 from stack.install.everything import Programs
 from stack.layout import Layout
+from stack.supervision import SERVERS
 from telematics.settings import Settings
 
 SERVER_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -50,6 +51,10 @@ class Server(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    group: ClassVar[str] = SERVERS
+    """Its group under the supervisor, which restarts a whole group when a program joins it."""
+    start_patience_s: ClassVar[float] = 90.0
+    """A loaded machine of two cores starts all within 30 s; ClickHouse and Kafka replay after a crash."""
     stop_signal: ClassVar[str] = "TERM"
     stop_patience_s: ClassVar[int] = 30
 

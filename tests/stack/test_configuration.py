@@ -10,12 +10,13 @@ from stack import clickhouse_node
 from stack.account import own_account
 from stack.layout import Layout, make_private, write_private
 from stack.servers.clickhouse import ClickHouse
+from stack.servers.elasticsearch import Elasticsearch, hash_password
 from stack.servers.kafka import Kafka
 from stack.servers.server import Ground
 from stack.servers.timescale import Timescale
 from stack.servers.valkey import Valkey
-from stack.services import environment_of, programs_of, write_environment
-from stack.supervision import SERVERS, Program, configuration
+from stack.services import environment_of, programs_of, services_of, write_environment
+from stack.supervision import SERVERS, SERVICES, Program, configuration
 from telematics.settings import Settings
 
 PASSWORDS = {
@@ -23,6 +24,7 @@ PASSWORDS = {
     "clickhouse_password": SecretStr("click<house"),
     "clickhouse_reader_password": SecretStr("reader&"),
     "valkey_password": SecretStr("val key"),
+    "search_password": SecretStr("se:arch"),
 }
 
 
@@ -87,6 +89,7 @@ def test_no_password_stands_in_a_configuration(ground):
         *Timescale(ground).configuration().values(),
         *ClickHouse(ground).configuration("stop-key-in-plain").values(),
         Valkey(ground).configuration(),
+        *Elasticsearch(ground).configuration().values(),
         configuration(ground.layout, programs_of(ground.layout)),
     ]
     for secret in [value.get_secret_value() for value in PASSWORDS.values()] + ["stop-key-in-plain"]:
@@ -98,6 +101,31 @@ def test_valkey_keeps_what_it_is_told(ground):
     assert {"appendonly yes", "appendfsync everysec", "maxmemory-policy noeviction", "bind 127.0.0.1"} <= set(
         lines
     )
+
+
+def test_elasticsearch_wants_a_password_and_its_user_reaches_the_vehicles_only(ground):
+    files = Elasticsearch(ground).configuration()
+    lines = files["elasticsearch.yml"].splitlines()
+    assert {
+        "xpack.security.enabled: true",
+        'network.host: "127.0.0.1"',
+        'action.auto_create_index: "false"',
+        "cluster.name: piston-0123456789abcdef",
+    } <= set(lines)
+    assert files["users"] == Elasticsearch(ground).configuration()["users"]  # else each `up` would restart it
+    assert files["users"].startswith("piston:{PBKDF2}10000$")
+    assert 'names: [ "vehicles", "vehicles-*" ]' in files["roles.yml"]
+    assert "-Xmx256m" in files["jvm.options"].splitlines()
+
+
+def test_two_stacks_with_one_password_keep_different_hashes():
+    assert hash_password("same", "0123456789abcdef") != hash_password("same", "fedcba9876543210")
+
+
+def test_elasticsearch_joins_a_running_stack_without_restarting_the_others(ground):
+    # the supervisor restarts a whole group when one of its programs is added
+    assert Elasticsearch(ground).group not in {SERVERS, SERVICES}
+    assert {kind.group for kind in (Kafka, Timescale, ClickHouse, Valkey)} == {SERVERS}
 
 
 def test_the_supervisor_runs_servers_on_a_leash(ground):
@@ -120,8 +148,16 @@ def test_the_supervisor_runs_servers_on_a_leash(ground):
 
 def test_services_wait_to_be_started_and_servers_have_their_own_group(ground):
     text = configuration(ground.layout, programs_of(ground.layout))
-    assert "[group:services]\nprograms=sink,live,gateway,api,dagster" in text
+    assert "[group:services]\nprograms=sink,live,search-feed,gateway,api,dagster" in text
     assert "autostart=true" not in text
+
+
+def test_without_search_no_feed_is_offered_and_the_services_group_stays_the_same(ground):
+    without = ground.settings.model_copy(update={"with_search": False})
+    assert "search-feed" in services_of(ground.settings)
+    assert "search-feed" not in services_of(without)
+    # a group that differs would be restarted as a whole
+    assert programs_of(Layout.of(without)) == programs_of(ground.layout)
 
 
 def test_a_service_gets_every_setting_explicitly(ground, monkeypatch):

@@ -10,6 +10,7 @@ from stack.errors import ProbeError
 from stack.layout import Layout
 from stack.report import ServerStatus, check_service, gather
 from stack.servers.clickhouse import ClickHouse
+from stack.servers.elasticsearch import Elasticsearch
 from stack.servers.kafka import Kafka, describe_cluster, parse_cluster_id
 from stack.servers.server import Ground, PortUse
 from stack.servers.timescale import Timescale
@@ -23,6 +24,7 @@ SERVERS_AND_PORTS = [
     (Timescale, "timescale_port"),
     (ClickHouse, "clickhouse_http_port"),
     (Valkey, "valkey_port"),
+    (Elasticsearch, "search_port"),
 ]
 
 
@@ -87,6 +89,28 @@ def test_another_valkey_is_not_ours(tmp_path):
     answer = b"+OK\r\n+PONG\r\n$30\r\nconfig_file:/etc/valkey.conf\r\n\r\n+OK\r\n"
     with somebody(answer) as taken, pytest.raises(ProbeError, match="PISTON_VALKEY_PORT"):
         make_server(Valkey, tmp_path, valkey_port=taken).check()
+
+
+def http_answer(status: str, body: bytes) -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            http_answer("200 OK", b'{"cluster_name": "docker-cluster", "status": "green"}'),
+            "PISTON_SEARCH_PORT",
+        ),
+        (http_answer("401 Unauthorized", b'{"status": 401}'), "PISTON_SEARCH_PASSWORD"),
+        (http_answer("200 OK", b'{"cluster_name": "piston-0123456789abcdef", "status": "red"}'), "reading"),
+        (http_answer("200 OK", b"[]"), "another server"),
+    ],
+    ids=["stranger", "password", "red", "no object"],
+)
+def test_elasticsearch_must_be_ours_open_and_ready(answer, said, tmp_path):
+    with somebody(answer) as taken, pytest.raises(ProbeError, match=said):
+        make_server(Elasticsearch, tmp_path, search_port=taken).check()
 
 
 def test_the_cluster_id_is_read_from_describe_cluster():

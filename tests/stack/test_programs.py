@@ -1,13 +1,17 @@
+import hashlib
 import multiprocessing
 import stat
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from stack.errors import InstallError
 from stack.install.debian import multiarch, parse_sources, relink_inside, wrap_programs
+from stack.install.elasticsearch import unpack
 from stack.install.everything import Programs
 from stack.install.java import OLDEST, Java, machine_java, parse_version
+from stack.install.jdk import has_module, jdk_home
 from stack.install.programs import Recipe, install, is_installed
 
 
@@ -156,3 +160,51 @@ def test_programs_name_what_was_installed(tmp_path):
     programs = Programs(Java(tmp_path, is_ours=False), tmp_path, tmp_path, tmp_path)
     assert programs.java.executable == tmp_path / "bin/java"
     assert programs.java.maven_environment() == {"JAVA_HOME": str(tmp_path)}
+
+
+def pack(folder: Path) -> tuple[Path, str]:
+    """A zip file as Elasticsearch's is, and its hash."""
+    archive = folder / "server-1.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("server-1/bin/server", "#!/bin/sh\n")
+        packed.writestr("server-1/bin/server.bat", "rem")
+        packed.writestr("server-1/lib/server.jar", "jar")
+    return archive, hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def test_a_zip_file_is_unpacked_with_its_programs_executable(tmp_path):
+    archive, sha256 = pack(tmp_path)
+    target = tmp_path / "target"
+    target.mkdir()
+    unpack(archive, target, sha256)
+    assert sorted(path.name for path in target.iterdir()) == ["bin", "lib"]
+    assert (target / "bin/server").stat().st_mode & stat.S_IXOTH
+    assert not (target / "bin/server.bat").stat().st_mode & stat.S_IXOTH
+
+
+def test_a_zip_file_that_is_not_the_released_one_is_refused(tmp_path):
+    archive, sha256 = pack(tmp_path)
+    archive.write_bytes(archive.read_bytes() + b"more")
+    with pytest.raises(InstallError, match="not the one that was released"):
+        unpack(archive, tmp_path, sha256)
+    assert not (tmp_path / "bin").exists()
+    with pytest.raises(InstallError, match=r"settings\.xml"):
+        unpack(tmp_path / "missing-1.zip", tmp_path, sha256)
+
+
+def test_a_runtime_without_what_elasticsearch_needs_is_no_jdk(tmp_path):
+    java = tmp_path / "bin/java"
+    java.parent.mkdir()
+    java.write_text("#!/bin/sh\necho java.base@21\n")
+    java.chmod(0o755)
+    assert not has_module(Java(tmp_path, is_ours=True))
+    whole = tmp_path / "usr/lib/jvm/java-21-openjdk/bin/java"
+    whole.parent.mkdir(parents=True)
+    whole.write_text("#!/bin/sh\necho java.base@21\necho jdk.jlink@21\n")
+    whole.chmod(0o755)
+    (tmp_path / "usr/lib/jvm/java-1.21.0").symlink_to("java-21-openjdk")
+    home = jdk_home(tmp_path)
+    assert home.name == "java-21-openjdk"
+    assert has_module(Java(home, is_ours=True))
+    with pytest.raises(InstallError, match="JAVA_HOME"):
+        jdk_home(tmp_path / "nothing")
