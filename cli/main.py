@@ -15,7 +15,7 @@ from telematics.errors import PistonError
 
 GROUPS = (
     "stack", "decode", "ingest", "devices", "dead_letters", "replay", "simulate", "backfill", "evaluate",
-    "serving", "dagster", "demo", "bench",
+    "search", "serving", "dagster", "demo", "bench",
 )  # fmt: skip
 
 app = typer.Typer(

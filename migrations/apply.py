@@ -1,10 +1,11 @@
-"""All three stores brought to this release's schema, or taken back from it."""
+"""All stores brought to this release's schema, or taken back from it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from migrations import topics
 from migrations.clickhouse import apply as clickhouse
+from migrations.search import apply as search
 from migrations.timescale import apply as timescale
 from telematics.settings import Settings
 
@@ -37,6 +38,10 @@ def upgrade(settings: Settings, progress: Callable[[str], None] = lambda _: None
     if clickhouse.follow_settings(settings):
         progress(f"ClickHouse: days grow cold after {settings.warm_retention_days} days")
     topics.create_topics(settings.kafka_bootstrap, progress)
+    if settings.with_search:
+        was, now = search.migrate(settings)
+        if was != now:
+            progress(f"search schema {was or 'empty'} → {now}")
 
 
 def downgrade(settings: Settings) -> None:
@@ -48,6 +53,8 @@ def downgrade(settings: Settings) -> None:
     timescale.migrate(settings, "base")
     clickhouse.migrate(settings, 0)
     topics.delete_topics(settings.kafka_bootstrap)
+    if settings.with_search:
+        search.remove(settings)
 
 
 def states(settings: Settings) -> list[SchemaState]:
@@ -56,7 +63,10 @@ def states(settings: Settings) -> list[SchemaState]:
     Raises:
         UnavailableError: a store does not answer.
     """
-    return [
+    found = [
         SchemaState("timescale", timescale.current(settings) or "empty", timescale.head()),
         SchemaState("clickhouse", str(clickhouse.current(settings)), str(clickhouse.head())),
     ]
+    if settings.with_search:
+        found.append(SchemaState("search", str(search.current(settings)), str(search.head())))
+    return found

@@ -24,7 +24,7 @@ from telematics.errors import PistonError
 from telematics.settings import Settings, load_settings
 
 PARTNER = "Demo history company"
-SERVICES = ("sink", "live", "gateway", "api")
+SERVICES = ("sink", "live", "search-feed", "gateway", "api")
 # later: its schedules would build days while the drives are still coming in
 LATE_SERVICES = ("dagster",)
 SINK_PATIENCE_S = 60.0
@@ -59,7 +59,7 @@ def run() -> None:
     """
     settings = load_settings()
     steps = Steps()
-    with steps.step("Servers: Kafka, TimescaleDB, ClickHouse, Valkey"):
+    with steps.step("Servers: Kafka, TimescaleDB, ClickHouse, Valkey, Elasticsearch"):
         control.up(settings, progress=say)
     with steps.step("Schema and topics"):
         apply.upgrade(settings, say)
