@@ -201,7 +201,7 @@ class LiveStore:
         pool = self._client.connection_pool
         connection: Any = pool.get_connection()
         try:
-            connection.send_packed_command(commands)
+            connection.send_packed_command([b"".join(commands)])
             for _ in commands:
                 try:
                     answers.append(connection.read_response())
