@@ -39,6 +39,7 @@ from ingest.sink.element_rules import element_rules
 from ingest.sink.intake import Intake, take_in
 from ingest.sink.placing import DUPLICATE, NOT_CHOSEN, NOT_STORABLE, SOURCES, compile_placing
 from ingest.sink.reading_rows import ReadingRows
+from ingest.sink.received import ReceivedSpan
 from ingest.sink.row_writing import DATA_BYTES, ELEMENT_BYTES, ROW_BYTES, Scratch, compile_row_writing
 from ingest.sink.rows import build_row, frame_context, stamp_odometer
 from ingest.stream.messages import RawMessage, decode_frame
@@ -112,7 +113,11 @@ class BatchFrameDecoder:
             rows_by_day=_rows_by_day(batch.decoded.records["timestamp_ms"][is_row]),
             rejects=rejects,
             chosen_sources=chosen,
-            newest_received_at_ms=epoch_milliseconds(int(received.max())) if received.size else 0,
+            received_ms=ReceivedSpan(
+                epoch_milliseconds(int(received.min())), epoch_milliseconds(int(received.max()))
+            )
+            if received.size
+            else None,
         )
         return with_readings(frames, readings, sources)
 

@@ -17,6 +17,7 @@ from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
 from ingest.sink.copy_binary import TRAILER, CopyEncoder, Row
 from ingest.sink.reading_rows import ReadingRows
+from ingest.sink.received import ReceivedSpan, widened
 from ingest.sink.rows import (
     Identity,
     build_row,
@@ -71,8 +72,8 @@ class DecodedBatch:
     rejects: Sequence[Reject]
     chosen_sources: OdometerSources
     """Odometer sources of installations that had none yet and sent an odometer in this batch."""
-    newest_received_at_ms: int
-    """When the youngest frame reached us; 0 without frames."""
+    received_ms: ReceivedSpan | None
+    """When its frames and readings reached us; None where there are none."""
 
 
 class FrameDecoder(Protocol):
@@ -98,7 +99,7 @@ class _Accumulator:
     rows: dict[Identity, Row] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     record_count: int = 0
-    newest_received_at_ms: int = 0
+    received_ms: ReceivedSpan | None = None
     days: Counter[int] = field(default_factory=Counter)
     undecided: dict[int, list[Row]] = field(default_factory=dict)
 
@@ -155,7 +156,7 @@ class PythonFrameDecoder:
             rows_by_day=dict(batch.days),
             rejects=batch.rejects,
             chosen_sources=chosen,
-            newest_received_at_ms=batch.newest_received_at_ms,
+            received_ms=batch.received_ms,
         )
         return with_readings(frames, readings, sources)
 
@@ -166,7 +167,7 @@ class PythonFrameDecoder:
             return
         frame, packet = unpacked
         context = frame_context(frame, registry)
-        batch.newest_received_at_ms = max(batch.newest_received_at_ms, frame.received_at_ms)
+        batch.received_ms = widened(batch.received_ms, ReceivedSpan.of(frame.received_at_ms))
         unstorable: list[int] = []
         for index, record in enumerate(packet.records):
             time_ms = record.timestamp_ms
@@ -211,7 +212,7 @@ def with_readings(frames: DecodedBatch, readings: ReadingRows, sources: Odometer
         rows_by_day=Counter(frames.rows_by_day) + readings.rows_by_day,
         rejects=frames.rejects,
         chosen_sources={**frames.chosen_sources, **chosen},
-        newest_received_at_ms=max(frames.newest_received_at_ms, readings.newest_received_at_ms),
+        received_ms=widened(frames.received_ms, readings.received_ms),
     )
 
 

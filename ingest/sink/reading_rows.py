@@ -15,6 +15,7 @@ from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
 from ingest.sink.columns import COLUMNS, FIXED_COLUMNS, postgres_microseconds
 from ingest.sink.copy_binary import Row, encode_variable
+from ingest.sink.received import ReceivedSpan, widened
 from ingest.sink.rows import Identity, row_identity, stamp_odometer
 from ingest.stream.messages import RawMessage
 from ingest.stream.readings import ReadingMessage, decode_reading
@@ -73,7 +74,7 @@ class ReadingRows:
         self._rows: dict[Identity, Row] = {}
         self._installed: list[tuple[Row, Installation]] = []
         self.reading_count = 0
-        self.newest_received_at_ms = 0
+        self.received_ms: ReceivedSpan | None = None
         self.rows_by_day: Counter[int] = Counter()
 
     @property
@@ -97,7 +98,7 @@ class ReadingRows:
         installation = None if read.imei is None else self._registry.at(read.imei, time_ms)
         row = build_reading_row(read, installation)
         self.reading_count += 1
-        self.newest_received_at_ms = max(self.newest_received_at_ms, read.received_at_ms)
+        self.received_ms = widened(self.received_ms, ReceivedSpan.of(read.received_at_ms))
         identity = row_identity(row)
         if identity in self._rows:
             return

@@ -20,6 +20,7 @@ from ingest.sink.decoding import DecodedBatch, FrameDecoder, OdometerSources, Re
 from ingest.sink.errors import FencedError, RegistryChangedError, RowRefusedError, StoreUnavailableError
 from ingest.sink.metrics import SinkMetrics
 from ingest.sink.positions import Positions, check_identity
+from ingest.sink.received import ReceivedSpan, widened
 from ingest.sink.store import SinkTransaction, TelemetryStore
 from ingest.stream.identity import StreamIdentity
 from telematics import clock
@@ -39,14 +40,14 @@ class _Outcome:
     rows_by_day: Counter[int] = field(default_factory=Counter)
     decoded_rows: int = 0
     repeated: int = 0
-    newest_received_at_ms: int = 0
+    received_ms: ReceivedSpan | None = None
     rejects: list[Reject] = field(default_factory=list)
 
     def add(self, decoded: DecodedBatch, stored: Counter[int]) -> None:
         self.rows_by_day += stored
         self.decoded_rows += decoded.row_count
         self.repeated += decoded.duplicate_count
-        self.newest_received_at_ms = max(self.newest_received_at_ms, decoded.newest_received_at_ms)
+        self.received_ms = widened(self.received_ms, decoded.received_ms)
         self.rejects += decoded.rejects
 
     @property
@@ -192,15 +193,14 @@ class Sink:
 
     def _report(self, messages: Sequence[Message], outcome: _Outcome, seconds: float) -> None:
         reasons = Counter(reject.reason for reject in outcome.rejects)
-        newest = outcome.newest_received_at_ms
-        lag_s = (clock.epoch_ms(self._now()) - newest) / 1000 if newest else 0.0
         self._metrics.settled(
             frames=len(messages),
             records=outcome.record_count,
             duplicates=outcome.duplicate_count,
             dead_letters=reasons,
             seconds=seconds,
-            lag_s=lag_s,
+            received_ms=outcome.received_ms,
+            now_ms=clock.epoch_ms(self._now()),
         )
         if reasons:
             log.warning("sink.dead_letters", reasons=dict(reasons))
