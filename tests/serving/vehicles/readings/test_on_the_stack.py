@@ -6,8 +6,9 @@ import json
 import random
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,7 +24,7 @@ from serving.device_keys.service import DeviceKeyService
 from serving.partners.service import Credentials
 from telematics.clock import rfc3339_ms
 from telematics.settings import Settings
-from tests.ingest.services import ServiceProcess, service
+from tests.ingest.services import ServiceProcess, free_port, service, wait_for_port
 from tests.serving.planting import Operate, Vehicle, at, environment, path, plant_vehicle, timescale
 from tests.serving.world import connect
 from tests.stack_fixture import free_ports
@@ -136,6 +137,47 @@ async def test_whatever_is_posted_again_is_one_row_though_the_sink_is_killed(
     await asyncio.sleep(1.0)
     found = await rows(stack, vehicle, len(readings))
     assert len(found) == len({(row[0], row[1], row[2]) for row in found}) == len(readings)
+
+
+async def test_the_api_killed_in_the_middle_of_a_body_loses_and_doubles_nothing(
+    stack: Settings, vehicle: Vehicle, device_key: MadeKey, sink: ServiceProcess, tmp_path: Path
+) -> None:
+    port = free_port()
+    settings = stack.model_copy(update={"api_port": port})
+    lines = [json.dumps(reading(vehicle, second)).encode() + b"\n" for second in range(600)]
+    headers = {"X-API-Key": str(device_key.key), "Content-Type": "application/x-ndjson"}
+    is_halfway = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"".join(lines[:300])
+        is_halfway.set()
+        await asyncio.sleep(30)
+        yield b"".join(lines[300:])
+
+    async def send(content: Any, key: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            return await client.post(
+                path(vehicle, "telemetry"),
+                content=content,
+                headers={**headers, "Idempotency-Key": f'"{key}"'},
+            )
+
+    with service("api", settings, tmp_path) as api:
+        await wait_for_port(port, api)
+        cut_off = asyncio.create_task(send(slowly(), "first"))
+        await is_halfway.wait()
+        await rows(stack, vehicle, 1)
+        api.kill()
+        with pytest.raises(httpx.TransportError):
+            await cut_off
+        api.start()
+        await wait_for_port(port, api)
+        assert (await send(b"".join(lines), "first")).status_code == 409, "its lease has not ended"
+        answer = await send(b"".join(lines), "second")
+    assert (answer.status_code, answer.json()["accepted"]) == (202, len(lines))
+    await rows(stack, vehicle, len(lines))
+    await asyncio.sleep(1.0)
+    assert len(await rows(stack, vehicle, len(lines))) == len(lines)
 
 
 async def test_a_reading_in_the_wrong_form_is_a_dead_letter_and_its_replay_lands_once(
