@@ -59,6 +59,23 @@ async def test_flush_gives_up_after_its_time_and_close_reports_the_rest_as_faile
     assert len(producer) == 0
 
 
+class CountingProducer(KafkaFrameProducer[int]):
+    polls = 0
+
+    def _poll(self) -> None:
+        self.polls += 1
+        super()._poll()
+
+
+async def test_an_outage_is_not_looked_at_a_thousand_times_a_second():
+    producer = CountingProducer(ProducerOptions(NOWHERE, "frames"))
+    producer.start(lambda _reports: None)
+    producer.send(b"k", b"v", [], 1)
+    await asyncio.sleep(1.0)
+    assert 5 < producer.polls < 200
+    await producer.close()
+
+
 async def test_reports_of_one_poll_come_as_one_batch_in_the_loop():
     producer = make_producer(delivery_timeout_s=0.4)
     batches: list[int] = []
