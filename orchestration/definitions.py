@@ -12,6 +12,7 @@ from orchestration.loads import SOURCES, analytics_telemetry
 from orchestration.publishing import published_scores
 from orchestration.retention import telemetry_retention
 from orchestration.scoring_assets import SCORING_CHECKS, scored_fleet
+from orchestration.search import SEARCH_CHECKS, published_search
 from orchestration.training_assets import (
     battery_candidate,
     battery_champion,
@@ -35,9 +36,10 @@ defs = dg.Definitions(
         battery_champion,
         scored_fleet,
         published_scores,
+        published_search,
         telemetry_retention,
     ],
-    asset_checks=[*CHECKS, *GATE_CHECKS, *SCORING_CHECKS],
+    asset_checks=[*CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=[late_days_sensor],

@@ -13,16 +13,19 @@ from orchestration.partitions import DAY
 from orchestration.publishing import SCORES
 from orchestration.retention import RETENTION
 from orchestration.scoring_assets import HEALTH_SCORES, PREDICTIONS
+from orchestration.search import SEARCH
 from orchestration.training_assets import TRAINED
 
 DAILY_ASSETS: Final = dg.AssetSelection.all() - dg.AssetSelection.assets(
-    RETENTION, *BACKFILLED, *TRAINED, PREDICTIONS, HEALTH_SCORES
+    RETENTION, *BACKFILLED, *TRAINED, PREDICTIONS, HEALTH_SCORES, SEARCH
 )
-"""Everything that follows from a day's records, up to the published figures; models have their own times."""
+"""Everything that follows from a day's records, up to the published figures; models have their own times.
+
+The search index is built with the scores; in between `piston search-feed` keeps it fresh."""
 FEATURE_ASSETS: Final = dg.AssetSelection.assets(*REFERENCE) | (
     dg.AssetSelection.assets(COMPONENT_FEATURES).upstream() & dg.AssetSelection.assets(dbt_clickhouse)
 )
-SCORED_ASSETS: Final = dg.AssetSelection.assets(PREDICTIONS, HEALTH_SCORES, SCORES)
+SCORED_ASSETS: Final = dg.AssetSelection.assets(PREDICTIONS, HEALTH_SCORES, SCORES, SEARCH)
 STANDING_CHECKS: Final = dg.AssetSelection.all_asset_checks() - dg.AssetSelection.checks(*GATE_CHECKS)
 """Checks of what is stored. The gate is a verdict on one candidate and belongs to its training."""
 

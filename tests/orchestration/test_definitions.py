@@ -121,6 +121,7 @@ def test_daily_work_builds_features_and_neither_trains_nor_scores_nor_loads_file
                 "analytics/loaded_component_day_signals",
                 "public/service_records",
                 "public/telemetry_retention",
+                "published/search",
             }
         )
 
@@ -143,6 +144,7 @@ def test_training_scoring_and_backfill_are_jobs_of_their_own(graph):
         "analytics/maintenance_predictions",
         "analytics/health_scores",
         "published/scores",
+        "published/search",
     }
     assert {"analytics/loaded_component_day_signals", "analytics/vehicles"} <= _names(backfill_job, graph)
 
@@ -156,7 +158,7 @@ def test_the_way_from_every_source_of_history_to_the_published_scores_is_whole(g
     assert {"analytics/ftr_component_days", "models/battery_champion", "published/scores"} <= names
 
 
-@pytest.mark.parametrize("heavy", ["sklearn", "matplotlib", "pandas", "skops"])
+@pytest.mark.parametrize("heavy", ["sklearn", "matplotlib", "pandas", "skops", "elasticsearch"])
 def test_loading_imports_nothing_that_only_runs_need(repository: Path, heavy: str):
     """The web server, the daemon and every run load this location first."""
     program = f"import sys, orchestration.definitions; sys.exit('{heavy}' in sys.modules)"

@@ -1,6 +1,6 @@
 """Vehicles of these tests' own in the session's search index."""
 
-import itertools
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
@@ -17,7 +17,6 @@ from warehouse.search import rebuild
 from warehouse.search.index import connected
 
 TODAY = date(2026, 1, 1)
-_numbers = itertools.count(1)
 
 Register = Callable[..., str]
 Say = Callable[..., None]
@@ -35,7 +34,7 @@ def register(search_stack: Settings) -> Register:
     """Registers a vehicle; returns its VIN."""
 
     def make(make: str | None = "Honda", model: str | None = "Accord", year: int | None = 2019) -> str:
-        vin = f"WSEARCH{next(_numbers):010d}".replace("0", "A")
+        vin = f"WS{uuid.uuid4().hex[:15].upper()}"
         with timescale(search_stack) as connection:
             connection.execute(
                 "insert into vehicles (vin, origin, make, model, model_year) values (%s, 'live', %s, %s, %s)",

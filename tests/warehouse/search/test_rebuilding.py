@@ -6,6 +6,7 @@ import pytest
 
 from telematics.names import SEARCH_ALIAS
 from warehouse.search import counts
+from warehouse.search.checks import parity
 from warehouse.search.index import IndexNotWrittenError, all_indices, current_index, index_number, write
 
 pytestmark = pytest.mark.integration
@@ -95,3 +96,25 @@ def test_an_older_version_never_overwrites_a_newer_one(search, build, register, 
     assert (older.documents, older.stale) == (1, 1)
     assert document(vin)["year"] == 2002
     assert current_index(search) == index
+
+
+def test_parity_holds_after_a_rebuild_and_sees_a_lost_and_a_foreign_document(
+    search_stack, search, build, register
+):
+    vin = register()
+    index = build().index
+    assert parity(search_stack).passed
+    search.delete(index=index, id=vin, refresh=True)
+    lost = parity(search_stack)
+    assert not lost.passed
+    assert lost.numbers["documents"] == lost.numbers["vehicles_then"] - 1
+    build()
+    write(search, SEARCH_ALIAS, [(1, {"vin": "NOBODY"})])
+    assert not parity(search_stack).passed
+    build()
+    register()  # since the index was made: no fault
+    assert parity(search_stack).passed
+
+
+def test_without_search_there_is_nothing_to_compare(search_stack):
+    assert parity(search_stack.model_copy(update={"with_search": False})).passed
