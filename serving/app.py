@@ -14,6 +14,7 @@ from serving.oauth import endpoints as oauth
 from serving.openapi import DESCRIPTION, TITLE, VERSION, build_openapi
 from serving.problems.handlers import install_handlers
 from serving.request_context import RequestContextMiddleware
+from serving.search import endpoints as search
 from serving.services import Services, open_services
 from serving.vehicles.commands import endpoints as commands
 from serving.vehicles.live_status import endpoints as live_status
@@ -57,7 +58,18 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         middleware=[Middleware(RequestContextMiddleware)],
     )
     install_handlers(app)
-    nouns = (live_status, maintenance, odometer, telemetry, readings, commands, oauth, health, documentation)
+    nouns = (
+        live_status,
+        maintenance,
+        odometer,
+        telemetry,
+        readings,
+        commands,
+        search,
+        oauth,
+        health,
+        documentation,
+    )
     for noun in nouns:
         app.include_router(noun.router)
     app.router.routes.append(documentation.assets())

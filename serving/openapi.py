@@ -35,6 +35,7 @@ owner's consent does not cover. New fields may appear at any time: ignore those 
 
 _TAGS = [
     {"name": "vehicles", "description": "What is known of a vehicle."},
+    {"name": "search", "description": "Which vehicles fit."},
     {"name": "authorization", "description": "Tokens and the keys that verify them."},
     {"name": "operation", "description": "For probes and load balancers."},
 ]

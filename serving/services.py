@@ -23,6 +23,9 @@ from serving.oauth.service import TokenService
 from serving.oauth.tokens import TokenIssuer, TokenVerifier
 from serving.partners.directory import PartnerDirectory, Pool, StoredPartners
 from serving.partners.secrets import SecretChecker
+from serving.search.cursors import SearchCursors
+from serving.search.repository import StoredVehicles
+from serving.search.service import SearchService
 from serving.stores import ANSWER_WITHIN_S
 from serving.vehicles.commands.repository import StoredCommands
 from serving.vehicles.commands.service import CommandService
@@ -57,6 +60,7 @@ class Services:
     maintenance: MaintenanceService
     odometer: OdometerService
     telemetry: TelemetryService
+    search: SearchService
     devices: DeviceGate
     readings: ReadingService
     commands: CommandService
@@ -121,17 +125,21 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         idempotency = StoredIdempotency(pool)
         history = await HistoryStores.open(settings)
         stack.push_async_callback(history.close)
+        vehicles = StoredVehicles.of(settings)
+        stack.push_async_callback(vehicles.close)
+        gate = ConsentGate(StoredGrants(pool), clock)
         tokens, bearer = oauth_services(settings, StoredPartners(pool), keys, clock)
         yield Services(
             issuer=settings.issuer,
             keys=keys,
             tokens=tokens,
             bearer=bearer,
-            gate=ConsentGate(StoredGrants(pool), clock),
+            gate=gate,
             live_status=LiveStatusService(StoredLiveState(redis)),
             maintenance=MaintenanceService(StoredMaintenance(redis)),
             odometer=OdometerService(StoredOdometer(history), clock),
             telemetry=TelemetryService(StoredTelemetry(history), CursorSeal.from_keys(keys), clock),
+            search=SearchService(vehicles, gate, SearchCursors.from_keys(keys)),
             devices=StoredDeviceGate(pool, clock),
             readings=ReadingService(log, idempotency, clock),
             commands=CommandService(StoredCommands(pool), idempotency),

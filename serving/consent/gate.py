@@ -1,13 +1,14 @@
 """The gate: the only way to a vehicle's data (docs/decisions/0005-one-gate.md).
 
-Repositories of vehicle data take a `VehicleAccess` and no VIN. A `VehicleAccess` cannot be made outside this
-module, and `tests/serving/consent/test_no_way_around_the_gate.py` walks the code to hold both.
+Repositories of vehicle data take a `VehicleAccess` and no VIN; the search, which is about many vehicles,
+takes a `FleetAccess`. Neither can be made outside this module, and
+`tests/serving/consent/test_no_way_around_the_gate.py` walks the code to hold both.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 from psycopg import OperationalError
 
@@ -43,11 +44,73 @@ class VehicleAccess:
         return scope in self.scopes
 
 
+SEARCHABLE: Final = frozenset(
+    {
+        Scope.TELEMETRY_READ,
+        Scope.ODOMETER_READ,
+        Scope.LOCATION_PRECISE,
+        Scope.LOCATION_COARSE,
+        Scope.DTC_READ,
+        Scope.MAINTENANCE_READ,
+        Scope.SCORE_READ,
+    }
+)
+"""A vehicle of which a partner may read any of these can be found by its VIN, make, model and year."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedGroup:
+    """Vehicles of one partner for which the same holds."""
+
+    scopes: frozenset[Scope]
+    """What token, partner and the owners' consent all cover."""
+    vins: str
+    """VINs with commas between them."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FleetAccess:
+    """Proof of which vehicles a partner may find now, and by which classes of data."""
+
+    client_id: str
+    scopes: frozenset[Scope]
+    """What token and partner both hold."""
+    groups: tuple[GrantedGroup, ...]
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            message = "only the consent gate gives access to vehicles"
+            raise TypeError(message)
+
+    def within(self, any_of: Collection[Scope], but_not: Collection[Scope] = ()) -> tuple[GrantedGroup, ...]:
+        """The groups that hold one of the scopes, and none of the others."""
+        wanted, unwanted = frozenset(any_of), frozenset(but_not)
+        return tuple(group for group in self.groups if group.scopes & wanted and not group.scopes & unwanted)
+
+
 class GrantReader(Protocol):
     """Finds what owners have consented to."""
 
     async def open_scopes(self, client_id: str, vin: str, at: datetime) -> frozenset[Scope]:
         """The scopes that owners' consent covers at a moment; empty without consent.
+
+        Raises:
+            StoreUnavailableError: the grants cannot be read.
+        """
+
+    async def open_scopes_of(
+        self, client_id: str, vins: Collection[str], at: datetime
+    ) -> Mapping[str, frozenset[Scope]]:
+        """The same for several vehicles; those without consent are left out.
+
+        Raises:
+            StoreUnavailableError: the grants cannot be read.
+        """
+
+    async def open_fleet(self, client_id: str, at: datetime) -> Sequence[tuple[frozenset[Scope], str]]:
+        """Every vehicle with consent: scopes, and the VINs that have them, with commas between.
 
         Raises:
             StoreUnavailableError: the grants cannot be read.
@@ -64,6 +127,18 @@ class StoredGrants:
         """See `GrantReader`."""
         async with answering("TimescaleDB", OperationalError), self._pool.connection() as connection:
             return await GrantRepository(connection).open_scopes(client_id, vin, at)
+
+    async def open_scopes_of(
+        self, client_id: str, vins: Collection[str], at: datetime
+    ) -> Mapping[str, frozenset[Scope]]:
+        """See `GrantReader`."""
+        async with answering("TimescaleDB", OperationalError), self._pool.connection() as connection:
+            return await GrantRepository(connection).open_scopes_of(client_id, vins, at)
+
+    async def open_fleet(self, client_id: str, at: datetime) -> Sequence[tuple[frozenset[Scope], str]]:
+        """See `GrantReader`."""
+        async with answering("TimescaleDB", OperationalError), self._pool.connection() as connection:
+            return await GrantRepository(connection).open_fleet(client_id, at)
 
 
 class ConsentGate:
@@ -93,3 +168,32 @@ class ConsentGate:
         if not needed <= granted:
             raise ConsentScopeError(needed)
         return VehicleAccess(partner.client_id, vin, partner.scopes & granted, _SEAL)
+
+    async def open_fleet(self, partner: PartnerScope) -> FleetAccess:
+        """What the partner may find: its vehicles with consent now, by what consent and token both cover.
+
+        Raises:
+            InsufficientScopeError: the token holds no scope that a search could be about.
+            StoreUnavailableError: the grants cannot be read, so nobody finds anything.
+        """
+        if not partner.scopes & SEARCHABLE:
+            raise InsufficientScopeError({Scope.TELEMETRY_READ})
+        granted = await self._grants.open_fleet(partner.client_id, self._clock())
+        groups = (GrantedGroup(scopes & partner.scopes, vins) for scopes, vins in granted)
+        findable = tuple(group for group in groups if group.scopes & SEARCHABLE)
+        return FleetAccess(partner.client_id, partner.scopes, findable, _SEAL)
+
+    async def open_found(self, partner: PartnerScope, vins: Collection[str]) -> dict[str, VehicleAccess]:
+        """Access to vehicles that a search found, for each that still has consent.
+
+        Raises:
+            StoreUnavailableError: the grants cannot be read.
+        """
+        if not vins:
+            return {}
+        granted = await self._grants.open_scopes_of(partner.client_id, vins, self._clock())
+        return {
+            vin: VehicleAccess(partner.client_id, vin, partner.scopes & scopes, _SEAL)
+            for vin, scopes in granted.items()
+            if partner.scopes & scopes & SEARCHABLE
+        }

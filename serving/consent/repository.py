@@ -42,6 +42,33 @@ class GrantRepository:
         )
         return known_scopes(scope for row in await cursor.fetchall() for scope in row["scopes"])
 
+    async def open_scopes_of(
+        self, client_id: str, vins: Collection[str], at: datetime
+    ) -> dict[str, frozenset[Scope]]:
+        """For those of the VINs that have grants which hold at a moment: the scopes of all of them."""
+        cursor = await self._connection.execute(
+            "select vin, scopes from grants where client_id = %s and vin = any(%s) and revoked_at is null"
+            " and granted_at <= %s and %s < expires_at",
+            [client_id, list(vins), at, at],
+        )
+        found: dict[str, frozenset[Scope]] = {}
+        for row in await cursor.fetchall():
+            found[row["vin"]] = found.get(row["vin"], frozenset()) | known_scopes(row["scopes"])
+        return found
+
+    async def open_fleet(self, client_id: str, at: datetime) -> list[tuple[frozenset[Scope], str]]:
+        """Every vehicle with a grant that holds at a moment: the grant's scopes, and VINs between commas.
+
+        One text for many VINs: a partner may have 100,000, and nothing here needs them one by one. A VIN
+        with two grants stands in both texts.
+        """
+        cursor = await self._connection.execute(
+            "select scopes, string_agg(vin, ',') as vins from grants where client_id = %s"
+            " and revoked_at is null and granted_at <= %s and %s < expires_at group by scopes",
+            [client_id, at, at],
+        )
+        return [(known_scopes(row["scopes"]), row["vins"]) for row in await cursor.fetchall()]
+
     async def unrevoked(self, client_id: str, vin: str, purpose: str | None = None) -> list[Grant]:
         """Grants not revoked, expired ones among them; of one purpose or of all."""
         cursor = await self._connection.execute(

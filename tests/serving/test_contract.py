@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from serving.vehicles.live_status.repository import LiveState
 from serving.vehicles.scores import parse_scores
+from tests.serving.finding import make_document as make_vehicle
 from tests.serving.published import (
     make_document,
     make_maintenance,
@@ -40,6 +41,7 @@ def make_busy_world() -> World:
     world.live.stored[VIN] = LiveState(scores=parse_scores(stored(make_document())))
     predictions = make_maintenance(make_prediction(), make_unknown_prediction(component="brakes"))
     world.maintenance.stored[VIN] = stored(make_document(maintenance=predictions))
+    world.vehicles.stored = [make_vehicle(VIN)]
     world.commands.imeis[VIN] = ["356307042441013"]
     world.records.stored = [make_record(time=NOW - timedelta(hours=hour)) for hour in range(5)]
     return world

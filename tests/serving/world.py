@@ -1,6 +1,6 @@
 """An application on readers in memory, with a clock that tests move."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +19,8 @@ from serving.oauth.keys import SigningKeys, parse_keys
 from serving.partners import secrets
 from serving.partners.models import Partner, PartnerScope, Tier
 from serving.scopes import PartnerKind, Scope
+from serving.search.cursors import SearchCursors
+from serving.search.service import SearchService
 from serving.services import Services, oauth_services
 from serving.time_range import TimeRange
 from serving.vehicles.commands.service import CommandService
@@ -31,6 +33,7 @@ from serving.vehicles.scores import Maintenance, parse_scores
 from serving.vehicles.telemetry.cursors import CursorSeal
 from serving.vehicles.telemetry.service import TelemetryService
 from telematics.settings import Settings
+from tests.serving.finding import Vehicles
 from tests.serving.posting import NOW, Commands, Devices, Log, Outage, Requests
 from warehouse.history import OdometerReading, Page
 
@@ -85,6 +88,16 @@ class Grants:
     async def open_scopes(self, client_id: str, vin: str, at: datetime) -> frozenset[Scope]:
         self.outage.check()
         return self.stored.get((client_id, vin), frozenset())
+
+    async def open_scopes_of(
+        self, client_id: str, vins: Collection[str], at: datetime
+    ) -> dict[str, frozenset[Scope]]:
+        self.outage.check()
+        return {vin: self.stored[client_id, vin] for vin in vins if (client_id, vin) in self.stored}
+
+    async def open_fleet(self, client_id: str, at: datetime) -> list[tuple[frozenset[Scope], str]]:
+        self.outage.check()
+        return [(scopes, vin) for (owner, vin), scopes in self.stored.items() if owner == client_id]
 
 
 @dataclass
@@ -152,6 +165,7 @@ class World:
     maintenance: Maintenances
     odometer: Odometers
     records: Records
+    vehicles: Vehicles
     devices: Devices
     log: Log
     requests: Requests
@@ -214,6 +228,7 @@ class World:
         @asynccontextmanager
         async def on_these_readers(settings: Settings) -> AsyncIterator[Services]:
             tokens, bearer = oauth_services(settings, self.partners, self.keys, self.clock)
+            gate = ConsentGate(self.grants, self.clock)
 
             async def store() -> None:
                 self.outage.check()
@@ -223,11 +238,12 @@ class World:
                 keys=self.keys,
                 tokens=tokens,
                 bearer=bearer,
-                gate=ConsentGate(self.grants, self.clock),
+                gate=gate,
                 live_status=LiveStatusService(self.live),
                 maintenance=MaintenanceService(self.maintenance),
                 odometer=OdometerService(self.odometer, self.clock),
                 telemetry=TelemetryService(self.records, CursorSeal.from_keys(self.keys), self.clock),
+                search=SearchService(self.vehicles, gate, SearchCursors.from_keys(self.keys)),
                 devices=self.devices,
                 readings=ReadingService(self.log, self.requests, self.clock),
                 commands=CommandService(self.commands, self.requests),
@@ -279,6 +295,7 @@ def make_world() -> World:
         maintenance=Maintenances(outage),
         odometer=Odometers(outage),
         records=Records(outage),
+        vehicles=Vehicles(outage),
         devices=Devices(outage),
         log=Log(),
         requests=requests,

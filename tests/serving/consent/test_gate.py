@@ -1,6 +1,6 @@
 import pytest
 
-from serving.consent.gate import ConsentGate, VehicleAccess
+from serving.consent.gate import ConsentGate, FleetAccess, VehicleAccess
 from serving.problems.errors import ConsentScopeError, InsufficientScopeError, VehicleNotFoundError
 from serving.scopes import Scope
 from serving.stores import StoreUnavailableError
@@ -41,3 +41,29 @@ async def test_nobody_gets_in_while_consent_cannot_be_read(world: World) -> None
 def test_access_cannot_be_made_without_the_gate(seal: object) -> None:
     with pytest.raises(TypeError, match="gate"):
         VehicleAccess(CLIENT_ID, VIN, frozenset(Scope), seal)
+
+
+async def test_a_fleet_is_what_owners_consented_to_and_the_token_covers(world: World) -> None:
+    world.grant(Scope.TELEMETRY_READ, Scope.DTC_READ)
+    world.grant(Scope.DEVICE_COMMAND, vin=OTHER_VIN)
+    asking = world.scope(Scope.DTC_READ, Scope.ODOMETER_READ, Scope.DEVICE_COMMAND)
+    fleet = await ConsentGate(world.grants, world.clock).open_fleet(asking)
+    assert [(group.vins, group.scopes) for group in fleet.groups] == [(VIN, {Scope.DTC_READ})]
+    assert fleet.within([Scope.DTC_READ], but_not=[Scope.DTC_READ]) == ()
+
+
+async def test_a_token_that_reads_nothing_opens_no_fleet(world: World) -> None:
+    with pytest.raises(InsufficientScopeError):
+        await ConsentGate(world.grants).open_fleet(world.scope(Scope.TELEMETRY_WRITE))
+
+
+async def test_what_was_found_is_opened_as_far_as_each_consent_reaches(world: World) -> None:
+    world.grant(Scope.ODOMETER_READ)
+    found = await ConsentGate(world.grants, world.clock).open_found(world.scope(*Scope), [VIN, OTHER_VIN])
+    assert {vin: access.scopes for vin, access in found.items()} == {VIN: {Scope.ODOMETER_READ}}
+
+
+@pytest.mark.parametrize("seal", [None, object(), True])
+def test_a_fleet_cannot_be_made_without_the_gate(seal: object) -> None:
+    with pytest.raises(TypeError, match="gate"):
+        FleetAccess(CLIENT_ID, frozenset(Scope), (), seal)

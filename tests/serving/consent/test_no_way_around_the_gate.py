@@ -1,4 +1,4 @@
-"""Walks the code of `serving/`: vehicle data is read with a VehicleAccess, and only the gate makes one."""
+"""Walks the code of `serving/`: vehicle data is read with proof of access, and only the gate makes that."""
 
 import ast
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 GATE = "consent/gate.py"
+SEARCH = "search/repository.py"
+PROOFS = {"VehicleAccess", "FleetAccess"}
 # reading vehicle data starts with one of these
 DATA_MODULES = ("warehouse.history",)
 DATA_NAMES = ("live_key", "scores_key")
@@ -35,7 +37,7 @@ def modules(repository: Path) -> dict[str, ast.Module]:
 
 
 def _is_vehicle_repository(name: str) -> bool:
-    return name.startswith("vehicles/") and name.endswith("/repository.py")
+    return name == SEARCH or (name.startswith("vehicles/") and name.endswith("/repository.py"))
 
 
 def reads_of_vehicle_data(module: ast.Module) -> Iterator[str]:
@@ -62,12 +64,12 @@ def queries_of_vehicle_tables(module: ast.Module) -> Iterator[str]:
 
 
 def open_functions(module: ast.Module) -> Iterator[str]:
-    """Public async methods and functions without a parameter of type VehicleAccess."""
+    """Async methods and functions without a parameter that proves access; closing a client needs none."""
     for node in ast.walk(module):
         if isinstance(node, ast.AsyncFunctionDef):
             annotations = [ast.unparse(arg.annotation) for arg in node.args.args if arg.annotation]
             names = [arg.arg for arg in node.args.args]
-            if "VehicleAccess" not in annotations or "vin" in names:
+            if node.name != "close" and (not PROOFS & set(annotations) or {"vin", "vins"} & set(names)):
                 yield node.name
 
 
@@ -75,12 +77,9 @@ def makers_of_access(module: ast.Module) -> Iterator[int]:
     """Lines that call VehicleAccess, touch its seal, or copy one with other contents."""
     for node in ast.walk(module):
         named = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if (
-            named.split(".")[-1] in ("VehicleAccess", "replace", "__replace__", "__setattr__")
-            and "str" not in named
-        ):
+        if named.split(".")[-1] in (*PROOFS, "replace", "__replace__", "__setattr__") and "str" not in named:
             arguments = ast.unparse(node)
-            if "VehicleAccess" in arguments or "access" in arguments:
+            if any(proof in arguments for proof in (*PROOFS, "access", "fleet")):
                 yield node.lineno
         if isinstance(node, ast.Name | ast.Attribute) and "_SEAL" in ast.unparse(node):
             yield node.lineno
@@ -89,14 +88,14 @@ def makers_of_access(module: ast.Module) -> Iterator[int]:
 def test_vehicle_data_is_read_by_repositories_only(modules: dict[str, ast.Module]) -> None:
     readers = {name for name, module in modules.items() if any(reads_of_vehicle_data(module))}
     assert {name for name in readers if not _is_vehicle_repository(name)} == set()
-    assert len(readers) == 4
+    assert len(readers) == 5
 
 
 def test_every_repository_of_vehicle_data_asks_for_access_instead_of_a_vin(
     modules: dict[str, ast.Module],
 ) -> None:
     repositories = {name: module for name, module in modules.items() if _is_vehicle_repository(name)}
-    assert len(repositories) == 5
+    assert len(repositories) == 6
     assert {
         name: found for name, module in repositories.items() if (found := list(open_functions(module)))
     } == {}
@@ -135,6 +134,8 @@ def test_a_repository_that_takes_a_vin_would_be_seen() -> None:
     "code",
     [
         "VehicleAccess('a', 'b', scopes, s)",
+        "FleetAccess('a', scopes, groups, s)",
+        "dataclasses.replace(fleet, groups=others)",
         "gate.VehicleAccess('a', 'b', scopes, s)",
         "dataclasses.replace(access, vin='x')",
         "object.__setattr__(access, 'vin', 'x')",

@@ -8,6 +8,7 @@ from tests.serving.world import World
 
 VEHICLE = "/api/v1/vehicles/{vin}"
 OPERATIONS = {
+    "GET /api/v1/search": {"200", "400", "401", "403", "422", "503"},
     f"GET {VEHICLE}/live-status": {"200", "401", "403", "404", "422", "503"},
     f"GET {VEHICLE}/maintenance-prediction": {"200", "401", "403", "404", "422", "503"},
     f"GET {VEHICLE}/odometer-history": {"200", "401", "403", "404", "422", "503"},
@@ -111,6 +112,11 @@ async def test_every_field_of_an_answer_is_described(client: httpx.AsyncClient) 
         "TelemetryPageRead",
         "RecordRead",
         "LocationRead",
+        "SearchPageRead",
+        "FoundRead",
+        "FoundMetricRead",
+        "FacetCountRead",
+        "TroubleCodeRead",
     ):
         nameless = [
             field
