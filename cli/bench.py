@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     bench.command()(gateway)
     bench.command("end-to-end")(end_to_end)
     bench.command()(live)
+    bench.command()(search)
     app.add_typer(bench, name="bench")
 
 
@@ -49,6 +50,13 @@ def live(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
     from benchmarks.live import run
 
     _print(lambda: run(rounds), as_json)
+
+
+def search(as_json: _JSON = False) -> None:
+    """Searches through the API over an index of 100,000 vehicles; starts servers of its own."""
+    from benchmarks.search import run
+
+    _print(run, as_json)
 
 
 def end_to_end(as_json: _JSON = False) -> None:
