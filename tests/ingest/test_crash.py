@@ -19,7 +19,7 @@ LONG_ROUNDS = 50
 LONG_SEED = 1
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_ledger_and_stores_agree_after_ten_rounds_of_kills(tmp_path: Path) -> None:
     seed = secrets.randbelow(2**32)  # in the output of a failure; `--seed` runs its plan again
     result = run_campaign(tmp_path, len(DECK), seed, print)
