@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ingest.dead_letters.models import DeadLetter, Verdict
     from ingest.dead_letters.repository import Selection
     from ingest.dead_letters.service import LetterResult
+    from ingest.device_time import DeviceTimes
     from ingest.registry.repository import Connection
 
 _ROW_BYTES: Final = 16
@@ -86,7 +87,7 @@ def show(
     if not found:
         message = f"there is no dead letter {number}; `piston dead-letters list` shows those that are"
         raise NotFoundError(message)
-    letter, verdict = found[0], examine(found[0])
+    letter, verdict = found[0], examine(found[0], _device_times())
     if save is not None:
         save.write_bytes(letter.message)
     if as_json:
@@ -113,10 +114,10 @@ def replay(
     from ingest.dead_letters.publisher import KafkaMessagePublisher
     from telematics.settings import load_settings
 
-    publisher = KafkaMessagePublisher(load_settings().kafka_bootstrap)
+    publisher, times = KafkaMessagePublisher(load_settings().kafka_bootstrap), _device_times()
     _settle(
         _selection(numbers, reason, device, every=every),
-        lambda connection, number: service.replay(connection, number, publisher, _actor()),
+        lambda connection, number: service.replay(connection, number, publisher, _actor(), times),
         as_json=as_json,
     )
 
@@ -187,6 +188,13 @@ def _counted(numbers: list[int]) -> Iterable[int]:
         yield number
     if is_shown:
         print("\r", end="", file=sys.stderr)
+
+
+def _device_times() -> "DeviceTimes":
+    from ingest.device_time import DeviceTimes
+    from telematics.settings import load_settings
+
+    return DeviceTimes.of(load_settings())
 
 
 def _connected() -> "Connection":

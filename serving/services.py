@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from ingest.device_time import DeviceTimes
 from serving.consent.gate import ConsentGate, StoredGrants
 from serving.device_keys.authenticator import DeviceGate, StoredDeviceGate
 from serving.health.readiness import Readiness, store_probes
@@ -141,7 +142,7 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             telemetry=TelemetryService(StoredTelemetry(history), CursorSeal.from_keys(keys), clock),
             search=SearchService(vehicles, gate, SearchCursors.from_keys(keys)),
             devices=StoredDeviceGate(pool, clock),
-            readings=ReadingService(log, idempotency, clock),
+            readings=ReadingService(log, idempotency, clock, DeviceTimes.of(settings)),
             commands=CommandService(StoredCommands(pool), idempotency),
             readiness=Readiness(store_probes(settings, pool, redis)),
         )

@@ -122,6 +122,14 @@ class Settings(BaseSettings):
         date(2024, 1, 1),
         description="First daily partition in Dagster; two years of history lie after it.",
     )
+    device_time_earliest: date = Field(
+        date(2010, 1, 1),
+        ge=date(2000, 1, 1),
+        description="Records from before it are dead letters: the device had no clock.",
+    )
+    device_time_ahead_h: int = Field(
+        24, ge=1, description="Hours that a device's clock may be ahead; records beyond are dead letters."
+    )
     hot_retention_days: int = Field(7, ge=1, description="Days that TimescaleDB keeps after they are merged.")
     warm_retention_days: int = Field(
         90, ge=1, description="Days on ClickHouse's first volume; then recompressed, on the second."

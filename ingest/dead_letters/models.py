@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ingest.codec8.errors import DecodeError
+from ingest.device_time import ANY_STORABLE, DeviceTimes
 from ingest.frame_packet import NotTelemetryError, unpack_avl
-from ingest.sink.rows import is_storable
 from ingest.stream.messages import (
     FrameMessage,
     Headers,
@@ -58,13 +58,17 @@ class Verdict(NamedTuple):
     """Why not; empty if accepted."""
 
 
-def examine(letter: DeadLetter) -> Verdict:
+def examine(letter: DeadLetter, times: DeviceTimes = ANY_STORABLE) -> Verdict:
     """Whether the message would be stored if it came again now.
 
     The sink's own steps, without the store: what PostgreSQL refused can only be tried.
+
+    Args:
+        letter: what is parked.
+        times: the device times that count now.
     """
     if letter.topic == Topic.READINGS:
-        return _examine_reading(letter)
+        return _examine_reading(letter, times)
     if letter.topic != Topic.AVL_FRAMES:
         return Verdict(False, None, f"{letter.topic} is no topic of telemetry")
     if letter.device_id is None or letter.transport is None or letter.received_at is None:
@@ -85,21 +89,23 @@ def examine(letter: DeadLetter) -> Verdict:
         return Verdict(False, None, f"{error.reason}: {error.detail}")
     except DecodeError as error:
         return Verdict(False, None, f"{error.reason.value}: {error.detail} (byte {error.offset})")
-    storable = sum(is_storable(record.timestamp_ms) for record in packet.records)
+    storable = sum(times.accept(record.timestamp_ms, frame.received_at_ms) for record in packet.records)
     if storable < len(packet.records):
-        reason = "time_out_of_range: records outside the years 2000 to 2099; the others are stored already"
+        reason = f"time_out_of_range: records {times.words()}; the others are stored already"
         return Verdict(False, storable, reason)
     return Verdict(True, storable, "")
 
 
-def _examine_reading(letter: DeadLetter) -> Verdict:
+def _examine_reading(letter: DeadLetter, times: DeviceTimes) -> Verdict:
     if letter.device_id is None or letter.received_at is None:
         reason = "its key or header broke the topic's contract, so nobody knows whose it is"
         return Verdict(False, None, reason)
     try:
-        decode_value(letter.message)
+        reading = decode_value(letter.message)
     except MalformedMessageError as error:
         return Verdict(False, None, f"{error.reason}: {error.detail}")
+    if not times.accept(reading.time_ms, epoch_ms(letter.received_at)):
+        return Verdict(False, 0, f"time_out_of_range: the reading lies {times.words()}")
     return Verdict(True, 1, "")
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 from ingest.dead_letters import repository
 from ingest.dead_letters.models import Status, examine, headers_of
+from ingest.device_time import ANY_STORABLE, DeviceTimes
 from ingest.registry.repository import Connection
 from ingest.stream.messages import Headers
 
@@ -51,7 +52,11 @@ class LetterResult(NamedTuple):
 
 
 def replay(
-    connection: Connection, dead_letter_id: int, publisher: MessagePublisher, actor: str
+    connection: Connection,
+    dead_letter_id: int,
+    publisher: MessagePublisher,
+    actor: str,
+    times: DeviceTimes = ANY_STORABLE,
 ) -> LetterResult:
     """Send one letter again, in one transaction of its own.
 
@@ -60,6 +65,7 @@ def replay(
         dead_letter_id: which.
         publisher: takes it to Kafka.
         actor: for the audit.
+        times: the device times that count now.
 
     Raises:
         UnavailableError: Kafka did not confirm it; the letter stays open.
@@ -68,7 +74,7 @@ def replay(
         letter = repository.take_open(connection, dead_letter_id)
         if letter is None:
             return _not_open(dead_letter_id)
-        verdict = examine(letter)
+        verdict = examine(letter, times)
         if not verdict.is_accepted:
             return LetterResult(dead_letter_id, Outcome.STILL_REJECTED, verdict.reason)
         key = (letter.device_id or "").encode()

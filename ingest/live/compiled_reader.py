@@ -50,6 +50,7 @@ from ingest.live.reading import (
 )
 from ingest.live.state import SIGNALS, NewestState, Offer
 from ingest.live.vehicle_tables import VehicleTables, grown
+from ingest.measurement import FIRST_TIME_MS
 from ingest.registry_cache import Registry
 from ingest.sink.element_rules import element_rules
 from ingest.sink.intake import Intake, take_in
@@ -105,7 +106,9 @@ class _Moved:
 class CompiledReader:
     """The `BatchReader` in compiled code; compiles, or loads, its machine code when it is made."""
 
-    def __init__(self, recall: Recall, read_origins: ReadOrigins) -> None:
+    def __init__(self, recall: Recall, read_origins: ReadOrigins, earliest_ms: int = FIRST_TIME_MS) -> None:
+        """A reader; records from before `earliest_ms` do not count."""
+        self._earliest_ms = earliest_ms
         self._recall = recall
         self._read_origins = read_origins
         self._decoder = BatchDecoder()
@@ -200,6 +203,7 @@ class CompiledReader:
             facts,
             numbers,
             reals,
+            self._earliest_ms,
         )
         vehicles, subjects = vehicles[:vehicle_count], subjects[:subject_count]
         self._vehicle_places[vehicles] = _NOT_MET
@@ -293,7 +297,7 @@ class CompiledReader:
         self, batch: _Batch, registry: Registry, incarnations: Incarnations
     ) -> tuple[NewestState, Settled]:
         """Step 6: the newest state and the alert states of all that the batch has out of the ordinary."""
-        state = NewestState()
+        state = NewestState(self._earliest_ms)
         posted = _vehicles_of(batch.readings.values(), registry)
         if posted:
             names = self._tables.vehicle_names

@@ -27,7 +27,6 @@ from ingest.batch.layout import ELEMENT, RECORD, Column, Elements, Records
 from ingest.live.element_parts import PART, REALS, Part
 from ingest.live.state import MAX_AHEAD_MS, SIGNALS
 from ingest.measurement import (
-    FIRST_TIME_MS,
     MAX_LATITUDE_RAW,
     MAX_LONGITUDE_RAW,
     ODOMETER_COLUMNS,
@@ -42,7 +41,6 @@ _CRASH, _VIN, _VIN_PART = int(Part.CRASH), int(Part.VIN), int(Part.VIN_PART)
 _ALARM, _RARE = int(Part.ALARM), int(Part.RARE)
 _ALL_PARTS: Final = 0b111
 
-_FIRST_MS: Final = np.uint64(FIRST_TIME_MS)
 _1: Final = np.uint64(1)
 _VIN_LENGTH: Final = np.uint64(VIN_LENGTH)
 _ASCII: Final = 0x80
@@ -106,6 +104,7 @@ def measure_records(
     facts: Column,
     numbers: Column,
     reals: Column,
+    earliest_ms: Any,
 ) -> Any:
     """Measure records.
 
@@ -130,6 +129,7 @@ def measure_records(
         facts: filled with entries of `packed_rules.OBSERVED`.
         numbers: filled, see there.
         reals: filled, see there.
+        earliest_ms: records from before it do not count.
 
     Returns:
         How many records were left out, how many vehicles there are, and how many subjects.
@@ -142,7 +142,7 @@ def measure_records(
         device = devices[frame_devices[record.frame]]
         latest = np.uint64(received_at_ms[record.frame] + MAX_AHEAD_MS)
         installed: Any = NOT_INSTALLED
-        if time_ms >= _FIRST_MS and time_ms <= latest:
+        if time_ms >= earliest_ms and time_ms <= latest:
             installed = _installation_at(device, installations, np.int64(time_ms))
         if installed < 0:
             ignored += 1
@@ -333,6 +333,7 @@ def compile_measuring() -> tuple[Any, Any]:
             array(OBSERVED),
             table,
             array(np.float64, 2),
+            numba.uint64,
         ),
         tuple_of(numba.int64, 3),
     )

@@ -15,6 +15,7 @@ from ingest.codec8.errors import DecodeError
 from ingest.frame_packet import NotTelemetryError, unpack_avl
 from ingest.live.offsets import Incarnations
 from ingest.live.state import NewestState, Offer
+from ingest.measurement import FIRST_TIME_MS
 from ingest.registry_cache import Registry
 from ingest.stream.messages import MalformedMessageError, RawMessage, decode_frame
 from ingest.stream.readings import ReadingMessage, decode_reading
@@ -78,14 +79,15 @@ class BatchReader(Protocol):
 class ReferenceReader:
     """A `BatchReader` in plain Python."""
 
-    def __init__(self, recall: Recall, read_origins: ReadOrigins) -> None:
+    def __init__(self, recall: Recall, read_origins: ReadOrigins, earliest_ms: int = FIRST_TIME_MS) -> None:
+        self._earliest_ms = earliest_ms
         self._memories = MemoryCache(recall)
         self._read_origins = read_origins
         self._moved: dict[Subject, Memory] = {}
 
     def read(self, messages: Sequence[RawMessage], registry: Registry, incarnations: Incarnations) -> Digest:
         """See `BatchReader`."""
-        digest, state = Digest(), NewestState()
+        digest, state = Digest(), NewestState(self._earliest_ms)
         readings = {
             number: reading
             for number, message in enumerate(messages)

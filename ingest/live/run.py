@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 from ingest.alerts.history import AlertHistory
 from ingest.alerts.publisher import KafkaAlertPublisher
 from ingest.alerts.service import AlertMetrics, AlertWriter
+from ingest.device_time import DeviceTimes
 from ingest.live.compiled_reader import CompiledReader
 from ingest.live.log_spans import read_spans
 from ingest.live.metrics import LiveMetrics
@@ -59,7 +60,7 @@ def run_live(settings: Settings, stop: threading.Event) -> None:
     origins = VehicleOrigins(settings)
     writer = LiveWriter(
         store,
-        CompiledReader(store.recall, origins.read),
+        CompiledReader(store.recall, origins.read, DeviceTimes.of(settings).earliest_ms),
         RegistryCache(reader.load),
         publisher,
         partial(read_identity, settings.kafka_bootstrap, TOPICS),

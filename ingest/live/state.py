@@ -168,11 +168,13 @@ def _odometer_source(installation: Installation, measured: Measurement) -> Odome
 class NewestState:
     """The newest observation per vehicle and signal of one batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, earliest_ms: int = FIRST_TIME_MS) -> None:
+        """Nothing yet; records from before `earliest_ms` do not count."""
+        self._earliest_ms = earliest_ms
         self._vehicles: dict[str, dict[str, Observation]] = {}
         self.record_count = 0
         self.ignored_count = 0
-        """Records of no vehicle, from before 2000 or from the future."""
+        """Records of no vehicle, from before its clock was set or from the future."""
         self.reading_count = 0
         """Posted readings that count."""
 
@@ -184,7 +186,7 @@ class NewestState:
         for number, record in enumerate(packet.records):
             self.record_count += 1
             time_ms = record.timestamp_ms
-            if not FIRST_TIME_MS <= time_ms <= latest_ms:
+            if not self._earliest_ms <= time_ms <= latest_ms:
                 self.ignored_count += 1
                 continue
             installation = registry.at(frame.imei, time_ms)
@@ -214,7 +216,7 @@ class NewestState:
             vin, origin = message.reading.vin, origins.get(message.reading.vin)
         else:
             vin, origin = (installation.vin, installation.origin) if installation else ("", None)
-        if origin is None or not FIRST_TIME_MS <= time_ms <= message.received_at_ms + MAX_AHEAD_MS:
+        if origin is None or not self._earliest_ms <= time_ms <= message.received_at_ms + MAX_AHEAD_MS:
             self.ignored_count += 1
             return None
         self.reading_count += 1

@@ -20,6 +20,7 @@ import structlog
 
 from ingest.batch.decoder import NO_LIMIT, BatchDecoder, DecodedFrames
 from ingest.batch.layout import Column, Status
+from ingest.device_time import ANY_STORABLE, DeviceTimes
 from ingest.registry_cache import Registry
 from ingest.sink.columns import epoch_milliseconds
 from ingest.sink.copy_binary import SIGNATURE, TRAILER, CopyEncoder
@@ -74,7 +75,8 @@ class _Batch:
 class BatchFrameDecoder:
     """The `FrameDecoder` in compiled code; compiles, or loads, its machine code when it is made."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: DeviceTimes = ANY_STORABLE) -> None:
+        """A decoder; records outside `times` become dead letters."""
         self._decoder = BatchDecoder()
         self._place, self._find_odometers = _placing()
         self._write = _row_writing()
@@ -83,7 +85,8 @@ class BatchFrameDecoder:
         self._scratch = Scratch()
         self._out = np.empty(0, np.uint8)
         self._encoder = CopyEncoder()
-        self._reference = PythonFrameDecoder()
+        self._reference = PythonFrameDecoder(times)
+        self._times = times
         self._reference_rows = 0
 
     @property
@@ -96,8 +99,8 @@ class BatchFrameDecoder:
     ) -> DecodedBatch:
         """Decode messages in stream order; a message that cannot be decoded leaves its neighbours alone."""
         batch = self._placed(messages, registry, sources)
-        readings = ReadingRows(registry)
-        rejects = _rejects(batch, readings)
+        readings = ReadingRows(registry, self._times)
+        rejects = _rejects(batch, readings, self._times)
         if rejects is None:
             log.error("sink.decoders_disagree", frames=len(messages))
             return self._reference.decode(messages, registry, sources)
@@ -138,6 +141,8 @@ class BatchFrameDecoder:
             slots,
             batch.hashes,
             batch.placements,
+            self._times.earliest_ms,
+            self._times.ahead_ms,
         )
         return batch
 
@@ -231,7 +236,7 @@ class BatchFrameDecoder:
         return self._encoder.encode_row(row)
 
 
-def _rejects(batch: _Batch, readings: ReadingRows) -> list[Reject] | None:
+def _rejects(batch: _Batch, readings: ReadingRows, times: DeviceTimes) -> list[Reject] | None:
     """The rejects in the order of the messages; None if the reference accepts what was refused here.
 
     Takes the batch's readings in on the way.
@@ -249,7 +254,7 @@ def _rejects(batch: _Batch, readings: ReadingRows) -> list[Reject] | None:
             rejects[number] = unfit
     for frame, indices in _untimely(batch):
         number = batch.intake.numbers[frame]
-        rejects[number] = reject_untimely(batch.messages[number], indices)
+        rejects[number] = reject_untimely(batch.messages[number], indices, times)
     return [rejects[number] for number in sorted(rejects)]
 
 

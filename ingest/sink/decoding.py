@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from ingest.codec8.errors import DecodeError
 from ingest.codec8.records import AvlPacket
+from ingest.device_time import ANY_STORABLE, DeviceTimes
 from ingest.frame_packet import NotTelemetryError, unpack_avl
 from ingest.measurement import ODOMETER_COLUMNS, odometer_metres
 from ingest.registry.timeline import Installation
@@ -22,7 +23,6 @@ from ingest.sink.rows import (
     Identity,
     build_row,
     frame_context,
-    is_storable,
     row_identity,
     stamp_odometer,
 )
@@ -135,14 +135,16 @@ class _Accumulator:
 class PythonFrameDecoder:
     """The `FrameDecoder` that walks one record after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, times: DeviceTimes = ANY_STORABLE) -> None:
+        """A decoder; records outside `times` become dead letters."""
         self._encoder = CopyEncoder()
+        self._times = times
 
     def decode(
         self, messages: Sequence[RawMessage], registry: Registry, sources: OdometerSources
     ) -> DecodedBatch:
         """Decode messages in stream order; a message that cannot be decoded leaves its neighbours alone."""
-        batch, readings = _Accumulator(sources), ReadingRows(registry)
+        batch, readings = _Accumulator(sources), ReadingRows(registry, self._times)
         for message in messages:
             if message.topic() != Topic.READINGS:
                 self._decode_message(message, registry, batch)
@@ -171,13 +173,13 @@ class PythonFrameDecoder:
         unstorable: list[int] = []
         for index, record in enumerate(packet.records):
             time_ms = record.timestamp_ms
-            if is_storable(time_ms):
+            if self._times.accept(time_ms, frame.received_at_ms):
                 installation = registry.at(frame.imei, time_ms)
                 batch.add(build_row(record, index, context, installation), time_ms // DAY_MS, installation)
             else:
                 unstorable.append(index)
         if unstorable:
-            batch.rejects.append(reject_untimely(message, unstorable))
+            batch.rejects.append(reject_untimely(message, unstorable, self._times))
 
 
 def unpack_message(message: RawMessage) -> tuple[FrameMessage, AvlPacket] | Reject:
@@ -216,10 +218,10 @@ def with_readings(frames: DecodedBatch, readings: ReadingRows, sources: Odometer
     )
 
 
-def reject_untimely(message: RawMessage, indices: Iterable[int]) -> Reject:
-    """A message some of whose records, numbered from 0, have a time that no row can have."""
+def reject_untimely(message: RawMessage, indices: Iterable[int], times: DeviceTimes) -> Reject:
+    """A message some of whose records, numbered from 0, have a time that no row may have."""
     numbers = ", ".join(map(str, indices))
-    detail = f"records {numbers} lie outside the years 2000 to 2099; the others are stored"
+    detail = f"records {numbers} lie {times.words()}; the others are stored"
     return reject(message, "time_out_of_range", detail)
 
 

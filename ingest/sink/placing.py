@@ -1,7 +1,7 @@
 """Where each record of a batch goes, in compiled code: its installation, its identity, whether it is a row.
 
-Same rules as the reference: a time outside 2000 to 2099 is no row, and of two records with one identity
-(device, time, event, content) the first is the row.
+Same rules as the reference: a time that `ingest.device_time` does not accept is no row, and of two records
+with one identity (device, time, event, content) the first is the row.
 """
 
 from typing import Any, Final
@@ -12,10 +12,10 @@ import numpy as np
 from ingest.batch.compiling import Bytes, array, compile_kernel, inlined
 from ingest.batch.layout import ELEMENT, RECORD, Column, Elements, Records
 from ingest.batch.wire import xxh64
-from ingest.measurement import FIRST_TIME_MS, ODOMETER_COLUMNS
-from ingest.sink.columns import FIXED_COLUMNS
+from ingest.device_time import END_TIME_MS
+from ingest.measurement import ODOMETER_COLUMNS
+from ingest.sink.columns import FIXED_COLUMNS, POSTGRES_EPOCH_MS
 from ingest.sink.element_rules import RULE, Kind
-from ingest.sink.rows import END_TIME_MS
 
 FRAME: Final = np.dtype(
     [
@@ -53,7 +53,6 @@ NOT_INSTALLED: Final = -1
 DUPLICATE: Final = -2
 NOT_STORABLE: Final = -3
 
-_FIRST_MS: Final = np.uint64(FIRST_TIME_MS)
 _END_MS: Final = np.uint64(END_TIME_MS)
 _INTEGER: Final = int(Kind.INTEGER)
 ODOMETER_PLACES: Final = np.array(
@@ -81,6 +80,8 @@ def place_records(
     slots: Column,
     hashes: Column,
     placements: Column,
+    earliest_ms: Any,
+    ahead_ms: Any,
 ) -> Any:
     """Fill `hashes` and `placements`.
 
@@ -93,6 +94,8 @@ def place_records(
         slots: room for a hash table: a power of two that is at least twice the number of records.
         hashes: filled with the content hash of each record.
         placements: filled with each record's installation, or with one of the three negative numbers.
+        earliest_ms: of `DeviceTimes`.
+        ahead_ms: of `DeviceTimes`.
 
     Returns:
         Records that are rows.
@@ -102,7 +105,12 @@ def place_records(
     row_count = 0
     for number in range(records.size):
         record = records[number]
-        if record.timestamp_ms < _FIRST_MS or record.timestamp_ms >= _END_MS:
+        latest_ms = np.uint64(frames[record.frame].received_at // 1000 + POSTGRES_EPOCH_MS + ahead_ms)
+        if (
+            record.timestamp_ms < earliest_ms
+            or record.timestamp_ms >= _END_MS
+            or record.timestamp_ms > latest_ms
+        ):
             placements[number] = NOT_STORABLE
             continue
         digest = xxh64(data, np.uint64(record.body_start), np.uint64(record.body_end))
@@ -191,6 +199,8 @@ def compile_placing() -> tuple[Any, Any]:
             array(np.int32),
             array(np.int64),
             array(np.int32),
+            numba.uint64,
+            numba.int64,
         ),
         numba.int64,
     )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from struct import Struct, pack
 from typing import Final
 
+from ingest.device_time import ANY_STORABLE, DeviceTimes
 from ingest.measurement import ODOMETER_COLUMNS, odometer_metres
 from ingest.reading_measurement import measure_reading
 from ingest.registry.timeline import Installation
@@ -17,7 +18,7 @@ from ingest.sink.columns import COLUMNS, FIXED_COLUMNS, postgres_microseconds
 from ingest.sink.copy_binary import Row, encode_variable
 from ingest.sink.received import ReceivedSpan, widened
 from ingest.sink.rows import Identity, row_identity, stamp_odometer
-from ingest.stream.messages import RawMessage
+from ingest.stream.messages import MalformedMessageError, RawMessage
 from ingest.stream.readings import ReadingMessage, decode_reading
 from telematics import stream_position
 from telematics.names import OdometerSource, Topic
@@ -69,7 +70,9 @@ def encode_reading_row(row: Row) -> bytes:
 class ReadingRows:
     """Rows under construction, each identity once."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, times: DeviceTimes = ANY_STORABLE) -> None:
+        """No rows yet; a reading outside `times` is refused."""
+        self._times = times
         self._registry = registry
         self._rows: dict[Identity, Row] = {}
         self._installed: list[tuple[Row, Installation]] = []
@@ -91,10 +94,13 @@ class ReadingRows:
         """Take in one message of the readings topic.
 
         Raises:
-            MalformedMessageError: it holds no reading.
+            MalformedMessageError: it holds no reading, or one whose time does not count.
         """
         read = decode_reading(message)
         time_ms = read.reading.time_ms
+        if not self._times.accept(time_ms, read.received_at_ms):
+            reason = "time_out_of_range"
+            raise MalformedMessageError(reason, f"the reading lies {self._times.words()}")
         installation = None if read.imei is None else self._registry.at(read.imei, time_ms)
         row = build_reading_row(read, installation)
         self.reading_count += 1

@@ -6,7 +6,7 @@ from typing import Final
 from xxhash import xxh64_intdigest
 
 from ingest.codec8.records import AvlRecord
-from ingest.measurement import FIRST_TIME_MS, ElementColumns, element_columns, measure, odometer_metres
+from ingest.measurement import ElementColumns, element_columns, measure, odometer_metres
 from ingest.registry.timeline import Installation
 from ingest.registry_cache import Registry
 from ingest.sink.columns import postgres_microseconds
@@ -15,9 +15,6 @@ from ingest.stream.messages import FrameMessage
 from telematics import stream_position
 from telematics.names import OdometerSource, Topic
 from telematics.units import miles_from_metres
-
-END_TIME_MS: Final = 4_102_444_800_000
-"""2100-01-01T00:00Z, excluded."""
 
 Identity = tuple[object, object, object, object]
 
@@ -55,16 +52,11 @@ def content_hash(body: bytes) -> int:
     return digest - _TWO_TO_64 if digest & _SIGN_BIT else digest
 
 
-def is_storable(timestamp_ms: int) -> bool:
-    """Whether a device time may become a row's time: the years 2000 to 2099."""
-    return FIRST_TIME_MS <= timestamp_ms < END_TIME_MS
-
-
 def build_row(record: AvlRecord, index: int, context: FrameContext, installation: Installation | None) -> Row:
     """The row of record number `index` of a frame, all but `odometer` (see `stamp_odometer`).
 
     Args:
-        record: with a time that `is_storable`.
+        record: with a time that `ingest.device_time` accepts.
         index: of the record in its frame.
         context: of the frame.
         installation: that holds at the record's time; without one the row has no VIN.

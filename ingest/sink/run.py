@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 from prometheus_client import start_http_server
 
+from ingest.device_time import DeviceTimes
 from ingest.sink.decoding import FrameDecoder, PythonFrameDecoder
 from ingest.sink.metrics import SinkMetrics
 from ingest.sink.service import Sink
@@ -23,14 +24,14 @@ METRICS_PORT_OFFSET: Final = 1
 """The sink's metrics are on `metrics_port` + this."""
 
 
-def make_decoder(*, is_reference: bool) -> FrameDecoder:
+def make_decoder(times: DeviceTimes, *, is_reference: bool) -> FrameDecoder:
     """The batch decoder, which compiles or loads its machine code here, or the plain reference."""
     if is_reference:
-        return PythonFrameDecoder()
+        return PythonFrameDecoder(times)
     # imported here: the reference works without numba
     from ingest.sink.batch_decoding import BatchFrameDecoder
 
-    return BatchFrameDecoder()
+    return BatchFrameDecoder(times)
 
 
 def run_sink(settings: Settings, stop: threading.Event, *, is_reference: bool = False) -> None:
@@ -49,7 +50,7 @@ def run_sink(settings: Settings, stop: threading.Event, *, is_reference: bool = 
         start_http_server(settings.metrics_port + METRICS_PORT_OFFSET, settings.host)
     sink = Sink(
         TelemetryStore(settings),
-        make_decoder(is_reference=is_reference),
+        make_decoder(DeviceTimes.of(settings), is_reference=is_reference),
         partial(read_identity, settings.kafka_bootstrap, TOPICS),
         SINK_GROUP,
         metrics,

@@ -37,7 +37,7 @@ def test_development_secrets_are_refused_in_production(monkeypatch: pytest.Monke
 
 def test_production_needs_a_signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PISTON_ENVIRONMENT", "production")
-    for name in ("TIMESCALE", "CLICKHOUSE", "CLICKHOUSE_READER", "VALKEY"):
+    for name in ("TIMESCALE", "CLICKHOUSE", "CLICKHOUSE_READER", "VALKEY", "SEARCH"):
         monkeypatch.setenv(f"PISTON_{name}_PASSWORD", "a secret of our own")
     with pytest.raises(ConfigurationError, match="PISTON_TOKEN_PRIVATE_KEY is not set"):
         load_settings()

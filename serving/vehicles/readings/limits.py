@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
+from ingest.device_time import DeviceTimes
 from serving.idempotency.models import LEASE
 
 MAX_BODY_BYTES: Final = 1 << 20
@@ -17,8 +18,8 @@ MAX_LINE_BYTES: Final = 16 << 10
 """Of an NDJSON line: a reading with every field and 128 trouble codes is 3 kB."""
 REQUEST_WITHIN_S: Final = 90.0
 """From the first byte of the body to the answer. The key of a request must not be given to another before."""
-MAX_AHEAD: Final = timedelta(hours=24)
-"""A clock that is further ahead of ours is wrong, and its sender can be told so at once."""
+A_DAY_AHEAD: Final = DeviceTimes(ahead_ms=24 * 3_600_000)
+"""What the settings say unless they are changed, but from 2000 on."""
 MAX_SHOWN_ERRORS: Final = 100
 """In a problem document; a batch that is refused whole has one reason, usually."""
 

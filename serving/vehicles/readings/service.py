@@ -16,6 +16,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ingest.device_time import DeviceTimes
 from ingest.stream.reading_form import Fault, Reading, ReadingRefusedError, parse_reading
 from ingest.stream.readings import encode_reading, encode_reading_headers
 from serving.idempotency.models import Remembered
@@ -27,7 +28,7 @@ from serving.problems.errors import (
     ReadingsRefusedError,
 )
 from serving.vehicles.readings.body import Item, PostedBody
-from serving.vehicles.readings.limits import MAX_AHEAD, MAX_SHOWN_ERRORS
+from serving.vehicles.readings.limits import A_DAY_AHEAD, MAX_SHOWN_ERRORS
 from serving.vehicles.readings.log import Flight, ReadingLog
 from serving.vehicles.readings.source import ReadingSource
 from serving.vehicles.units import Units
@@ -77,7 +78,14 @@ class _Outcome:
 class ReadingService:
     """Takes posted readings into the stream."""
 
-    def __init__(self, log: ReadingLog, idempotency: IdempotencyStore, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        log: ReadingLog,
+        idempotency: IdempotencyStore,
+        clock: Clock = utc_now,
+        times: DeviceTimes = A_DAY_AHEAD,
+    ) -> None:
+        self._times = times
         self._log = log
         self._idempotency = idempotency
         self._clock = clock
@@ -124,7 +132,7 @@ class ReadingService:
     ) -> None:
         received_at_ms = epoch_ms(self._clock())
         try:
-            reading = _checked(item, source, units, received_at_ms)
+            reading = _checked(item, source, units, received_at_ms, self._times)
         except ReadingRefusedError as error:
             outcome.reject(error.faults)
             return
@@ -134,7 +142,7 @@ class ReadingService:
         outcome.accept()
 
 
-def _checked(item: Item, source: ReadingSource, units: Units, now_ms: int) -> Reading:
+def _checked(item: Item, source: ReadingSource, units: Units, now_ms: int, times: DeviceTimes) -> Reading:
     """The reading in an item.
 
     Raises:
@@ -143,9 +151,11 @@ def _checked(item: Item, source: ReadingSource, units: Units, now_ms: int) -> Re
     if item.fault is not None:
         raise ReadingRefusedError([item.fault])
     reading = parse_reading(item.document, source.vin, is_metric=units is Units.METRIC)
-    if reading.time_ms > now_ms + MAX_AHEAD.total_seconds() * 1000:
+    if not times.accept(reading.time_ms, now_ms):
+        # the sender can be told at once what would make a dead letter of a frame
+        is_ahead = reading.time_ms > now_ms
         raise ReadingRefusedError(
-            [Fault("/timestamp", "time_ahead", "lies more than a day ahead of our clock")]
+            [Fault("/timestamp", "time_ahead" if is_ahead else "time_out_of_range", f"lies {times.words()}")]
         )
     if (fault := source.find_fault(reading.time_ms)) is not None:
         raise ReadingRefusedError([fault])

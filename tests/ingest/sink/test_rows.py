@@ -1,8 +1,7 @@
-import pytest
 from xxhash import xxh64
 
 from ingest.sink.columns import epoch_milliseconds, postgres_microseconds
-from ingest.sink.rows import build_row, content_hash, frame_context, is_storable
+from ingest.sink.rows import build_row, content_hash, frame_context
 from ingest.stream.messages import decode_frame
 from telematics import stream_position
 from telematics.names import Topic
@@ -28,20 +27,6 @@ def test_the_hash_is_xxh64_of_the_records_bytes_read_as_signed() -> None:
     assert [value % 2**64 for value in hashes] == [xxh64(body, seed=0).intdigest() for body in bodies]
     assert min(hashes) < 0 < max(hashes)
     assert all(-(2**63) <= value < 2**63 for value in hashes)
-
-
-@pytest.mark.parametrize(
-    ("time_ms", "storable"),
-    [
-        (946_684_799_999, False),
-        (946_684_800_000, True),
-        (4_102_444_799_999, True),
-        (4_102_444_800_000, False),
-    ],
-)
-def test_a_row_needs_a_time_from_2000_to_2099(time_ms: int, storable: bool) -> None:
-    assert is_storable(time_ms) is storable
-    assert not is_storable(2**64 - 1)
 
 
 def test_a_row_says_where_it_came_from_and_when() -> None:
