@@ -22,13 +22,19 @@ FIRST, UNTIL = date(2010, 1, 30), date(2010, 2, 3)
 
 MARTS = (
     "component_day_signals",
+    "dtc_episodes",
     "ftr_component_days",
+    "fuel_and_supply_days",
+    "harsh_events",
     "int_device_days_counted",
+    "int_dtc_days_seen",
     "int_engine_starts_measured",
     "int_trip_days_measured",
     "odometer_readings",
     "trips",
     "vehicle_analytics",
+    "vehicle_day_completeness",
+    "vehicle_local_days",
 )
 RAW_TABLES = (
     "telemetry",

@@ -4,7 +4,7 @@
     engine='MergeTree()',
     partition_by='toYYYYMM(start_date)',
     order_by='(vin, started_at, date)',
-    on_schema_change='fail',
+    on_schema_change='append_new_columns',
     meta={'day_column': 'start_date', 'days_before': 2, 'days_after': 1},
 ) }}
 {#
@@ -29,6 +29,7 @@ with records as (
         trip_mark,
         is_ignition_on,
         speed_mph,
+        rpm,
         lat_deg,
         lng_deg,
         odometer_mi,
@@ -68,6 +69,7 @@ sequenced as (
         anyLast(is_ignition_on) over before_here as previous_is_ignition_on,
         anyLast(if(speed_mph is null, null, recorded_at)) over before_here as speed_since,
         anyLast(speed_mph) over before_here as previous_speed_mph,
+        anyLast(rpm) over before_here as previous_rpm,
         anyLast(if(lat_deg is null or lng_deg is null, null, recorded_at)) over before_here as fix_since,
         anyLast(if(lng_deg is null, null, lat_deg)) over before_here as previous_lat_deg,
         anyLast(if(lat_deg is null, null, lng_deg)) over before_here as previous_lng_deg
@@ -127,6 +129,7 @@ measured as (
         odometer_source,
         speed_since,
         fix_since,
+        speed_mph = 0 and previous_speed_mph = 0 and coalesce(rpm > 0, previous_rpm > 0, ignition) as is_idle,
         if(speed_mph is null, null, dateDiff('millisecond', speed_since, recorded_at)) as step_ms,
         (previous_speed_mph + speed_mph) / 2 * {{ mps_per_mph() }} * step_ms / 1000 as step_m,
         {{ haversine_m('previous_lat_deg', 'previous_lng_deg', 'lat_deg', 'lng_deg') }} as fix_step_m
@@ -183,6 +186,7 @@ trip_days as (
         -- to the millimetre: threads add up in any order, and a rerun must give the same number
         round(sumIf(coalesce(step_m, 0), is_step_counted), 3) as distance_m,
         sumIf(coalesce(step_ms, 0), is_step_counted) / 1000 as driving_s,
+        sumIf(coalesce(step_ms, 0), is_step_counted and coalesce(is_idle, false)) / 1000 as idle_s,
         round(sumIf(coalesce(fix_step_m, 0), is_fix_step_counted), 3) as distance_gps_m,
         max(speed_mph) as max_speed_mph,
         argMinOrNullIf(lat_deg, record_number, lat_deg is not null) as first_lat_deg,
@@ -220,7 +224,8 @@ select
     last_lng_deg,
     first_odometer_mi,
     last_odometer_mi,
-    odometer_sources
+    odometer_sources,
+    toNullable(idle_s) as idle_s
 from trip_days
 where
     {{ in_run_days('start_date', before=2, after=1) }}

@@ -13,6 +13,7 @@ renamed as (
         origin,
         event_id,
         stream_position,
+        content_hash,
 
         -- position and motion; without a satellite fix the tracker repeats old values or sends zeros
         if(coalesce(is_valid, true), lat, null) as lat_deg,
@@ -27,13 +28,18 @@ renamed as (
         -- a Float32 of what the tracker counts in millivolts
         round(toFloat64(battery_v), 3) as battery_v,
         toFloat64(ambient_c) as ambient_c,
+        rpm,
+        fuel_pct,
+        is_valid as has_fix,
         harsh_kind,
+        harsh_value,
         dtc_codes,
         dtc_known as is_dtc_known,
 
         -- odometers
-        odometer as odometer_mi,
-        odometer_source,
+        -- what a partner wrote down is none of the vehicle's own counters
+        if(odometer_source = 'partner', null, odometer) as odometer_mi,
+        nullIf(odometer_source, 'partner') as odometer_source,
         odometer_gnss_m,
         odometer_can_m,
         odometer_obd_m,

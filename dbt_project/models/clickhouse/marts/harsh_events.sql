@@ -1,0 +1,209 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='insert_overwrite',
+    engine='MergeTree()',
+    partition_by='toYYYYMM(date)',
+    order_by='(vin, started_at, kind)',
+    on_schema_change='fail',
+    meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
+) }}
+{#
+  Records of days [a, b) can change events of a - 1 (which last into a) to b (which might have begun before).
+  An event lasts seconds, so the days around are enough context.
+#}
+{% set standard_gravity = 9.80665 %}
+{% set longest_step_ms = 2000 %}
+
+with records as (
+
+    select
+        vin,
+        device_id,
+        origin,
+        recorded_at,
+        recorded_date,
+        stream_position,
+        content_hash,
+        event_id,
+        speed_mph,
+        lat_deg,
+        lng_deg,
+        harsh_kind,
+        harsh_value
+    from {{ ref('stg_telemetry__records') }}
+    where {{ recorded_in_run_days('recorded_at', before=2, after=2) }}
+
+),
+
+classified as (
+
+    select
+        date,
+        vin,
+        reports_harsh_events
+    from {{ ref('int_vehicle_days_classified') }}
+    where {{ in_run_days('date', before=2, after=2) }}
+
+),
+
+reported as (
+
+    select
+        vin,
+        recorded_at as started_at,
+        recorded_at as ended_at,
+        recorded_date as date,
+        transform(harsh_kind, [1, 2, 3], ['acceleration', 'braking', 'cornering'], 'unknown') as kind,
+        'device' as source,
+        -- AVL 254: hundredths of g when accelerating or braking; the unit of cornering varies with the device
+        if(harsh_kind in (1, 2), round(toFloat64(harsh_value) / 100, 3), null) as peak_g,
+        cast(null as Nullable(Float64)) as threshold_g,
+        cast(null as Nullable(UInt32)) as sampling_ms,
+        speed_mph,
+        lat_deg,
+        lng_deg,
+        origin
+    from records
+    where harsh_kind in (1, 2, 3)
+    -- a tracker may send two records of one moment; the event is one
+    limit 1 by vin, device_id, recorded_at, harsh_kind
+
+),
+
+spaced as (
+
+    select
+        records.*,
+        toUnixTimestamp64Milli(recorded_at) as at_ms,
+        recorded_at - lagInFrame(toNullable(recorded_at)) over (
+            partition by vin, device_id order by recorded_at, stream_position
+            rows between 1 preceding and current row
+        ) as step,
+        toUInt32(toFloat64(step) * 1000) as step_ms
+    from records
+    inner join classified on records.vin = classified.vin and records.recorded_date = classified.date
+    where speed_mph is not null and not classified.reports_harsh_events
+
+),
+
+compared as (
+
+    -- a speed is compared with one at least 300 ms (fast) or 1 s (slow sampling) older, or the jitter of a
+    -- bus that repeats its last value would look like braking
+    select
+        *,
+        step_ms <= 250 as is_fast,
+        anyLast(speed_mph) over shortly as speed_shortly_before,
+        anyLast(at_ms) over shortly as shortly_before_ms,
+        anyLast(speed_mph) over a_second as speed_a_second_before,
+        anyLast(at_ms) over a_second as a_second_before_ms
+    from spaced
+    window
+        shortly as (
+            partition by vin, device_id order by at_ms range between 1000 preceding and 300 preceding
+        ),
+        a_second as (
+            partition by vin, device_id order by at_ms range between 3000 preceding and 1000 preceding
+        )
+
+),
+
+accelerated as (
+
+    select
+        *,
+        if(is_fast, speed_shortly_before, speed_a_second_before) as speed_before_mph,
+        if(is_fast, shortly_before_ms, a_second_before_ms) as before_ms,
+        if(
+            before_ms > 0 and speed_before_mph is not null,
+            (speed_mph - speed_before_mph) * {{ mps_per_mph() }} * 1000 / (at_ms - before_ms)
+            / {{ standard_gravity }},
+            null
+        ) as acceleration_g,
+        -- thresholds by sampling rate, from a check against labelled events (project's model notes, 4.3)
+        if(is_fast, 0.30, 0.25) as braking_g,
+        if(is_fast, 0.22, 0.15) as accelerating_g,
+        multiIf(
+            acceleration_g <= -braking_g, 'braking',
+            acceleration_g >= accelerating_g, 'acceleration',
+            ''
+        ) as kind
+    from compared
+    where step_ms <= {{ longest_step_ms }}
+
+),
+
+begun as (
+
+    select
+        *,
+        lagInFrame(kind) over here as previous_kind,
+        lagInFrame(at_ms) over here as previous_at_ms,
+        kind != '' and (kind != previous_kind or at_ms - previous_at_ms > {{ longest_step_ms }}) as begins
+    from accelerated
+    window here as (
+        partition by vin, device_id order by at_ms, stream_position rows between 1 preceding and current row
+    )
+
+),
+
+numbered as (
+
+    select
+        *,
+        sum(begins) over (
+            partition by vin, device_id order by at_ms, stream_position
+            rows between unbounded preceding and current row
+        ) as event_number
+    from begun
+    where kind != ''
+
+),
+
+derived as (
+
+    select
+        vin,
+        min(numbered.recorded_at) as started_at,
+        max(numbered.recorded_at) as ended_at,
+        toDate(started_at) as date,
+        any(numbered.kind) as kind,
+        'derived' as source,
+        toNullable(round(max(abs(acceleration_g)), 3)) as peak_g,
+        toNullable(if(kind = 'braking', min(braking_g), min(accelerating_g))) as threshold_g,
+        toNullable(min(step_ms)) as sampling_ms,
+        argMin(speed_before_mph, at_ms) as speed_mph,
+        argMinOrNullIf(numbered.lat_deg, at_ms, numbered.lat_deg is not null) as lat_deg,
+        argMinOrNullIf(numbered.lng_deg, at_ms, numbered.lng_deg is not null) as lng_deg,
+        max(numbered.origin) as origin
+    from numbered
+    group by vin, device_id, event_number
+
+),
+
+events as (
+
+    select * from reported
+    union all
+    select * from derived
+
+)
+
+select
+    date,
+    cast(vin as String) as vin,
+    started_at,
+    ended_at,
+    cast(kind as LowCardinality(String)) as kind,
+    cast(source as LowCardinality(String)) as source,
+    peak_g,
+    threshold_g,
+    sampling_ms,
+    speed_mph,
+    lat_deg as lat,
+    lng_deg as lng,
+    cast(origin as LowCardinality(String)) as origin
+from events
+where {{ in_run_days('date', before=1, after=1) }}
+-- two devices in one vehicle see the same event
+limit 1 by vin, started_at, kind
