@@ -31,7 +31,8 @@ from ingest.alerts.memory import (
     settle,
 )
 from ingest.alerts.packed import States, StateTable, texts_of
-from ingest.alerts.packed_rules import NUMBER_COUNT, OBSERVED, STATE_BYTES, compile_rules
+from ingest.alerts.packed_rules import NUMBER_COUNT, OBSERVED, compile_rules
+from ingest.alerts.packed_writing import STATE_BYTES
 from ingest.batch.decoder import NO_LIMIT, BatchDecoder, DecodedFrames
 from ingest.batch.layout import Column, Status
 from ingest.live.element_parts import REALS, element_parts

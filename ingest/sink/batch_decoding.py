@@ -41,8 +41,9 @@ from ingest.sink.intake import Intake, take_in
 from ingest.sink.placing import DUPLICATE, NOT_CHOSEN, NOT_STORABLE, SOURCES, compile_placing
 from ingest.sink.reading_rows import ReadingRows
 from ingest.sink.received import ReceivedSpan
-from ingest.sink.row_writing import DATA_BYTES, ELEMENT_BYTES, ROW_BYTES, Scratch, compile_row_writing
+from ingest.sink.row_writing import DATA_BYTES, ELEMENT_BYTES, ROW_BYTES, compile_row_writing
 from ingest.sink.rows import build_row, frame_context, stamp_odometer
+from ingest.sink.scratch import Scratch
 from ingest.stream.messages import RawMessage, decode_frame
 from telematics.names import OdometerSource
 

@@ -64,26 +64,6 @@ ELEMENT_BYTES: Final = 32
 DATA_BYTES: Final = 5
 
 
-class Scratch:
-    """Arrays that the kernel works in; views of one memory are how it turns a float into bits."""
-
-    def __init__(self) -> None:
-        self.slots = np.zeros(COLUMN_COUNT, np.uint64)
-        self.present = np.zeros(COLUMN_COUNT, np.bool_)
-        self.double = np.zeros(1, np.float64)
-        self.double_bits = self.double.view(np.uint64)
-        self.single = np.zeros(1, np.float32)
-        self.single_bits = self.single.view(np.uint32)
-        self.stamps = np.zeros(1 << 16, np.int32)
-        self.unfit = np.zeros(0, np.int64)
-
-    def make_ready(self, longest_record: int) -> None:
-        """Before each batch: no AVL id was met yet, and the longest record's elements have room."""
-        self.stamps[:] = 0
-        if self.unfit.size < longest_record:
-            self.unfit = np.zeros(longest_record, np.int64)
-
-
 @inlined
 def _put_separator(out: Bytes, at: Any, is_first: Any) -> Any:
     if is_first:
@@ -206,7 +186,7 @@ def write_rows(
         lookup: see `ElementRules`, as the two that follow.
         rules: entries of `RULE`.
         sentinels: error codes.
-        slots: see `Scratch`, as the six that follow.
+        slots: see `scratch.Scratch`, as the six that follow.
         present: which slots hold a value.
         double: one cell.
         double_bits: the same cell as an integer.

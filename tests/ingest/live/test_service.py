@@ -1,197 +1,29 @@
 """The live writer on a real server, fed by hand."""
 
-import itertools
-import secrets
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 import redis
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from prometheus_client import CollectorRegistry
 
-from ingest.alerts.alert import Alert
 from ingest.alerts.memory import Encoded, Subject
-from ingest.alerts.publisher import AlertsUndeliveredError
-from ingest.codec8.records import IoElement
-from ingest.live.compiled_reader import CompiledReader
-from ingest.live.metrics import LiveMetrics
-from ingest.live.offsets import LogSpan, Move, Partition
-from ingest.live.reading import BatchReader, ReferenceReader
+from ingest.live.offsets import LogSpan, Move
 from ingest.live.service import LiveWriter
 from ingest.live.state import Offer
-from ingest.live.store import LiveStore, LiveStoreUnavailableError, WriteResult, connect
-from ingest.registry.timeline import InstallationTimeline
-from ingest.registry_cache import RegistryCache
+from ingest.live.store import LiveStore, LiveStoreUnavailableError, WriteResult
 from ingest.stream.consumer import StreamRewindError
-from ingest.stream.identity import StreamIdentity
 from telematics.errors import UnavailableError
-from telematics.names import LIVE_OFFSETS_KEY, Origin, Topic, live_key
-from telematics.settings import Settings
+from telematics.names import LIVE_OFFSETS_KEY, live_key
+from tests.ingest.live.conftest import PARTITION, TOPIC, Log, Loudspeaker, Registry
+from tests.ingest.live.newest import newest
 from tests.ingest.making import (
     NOON_MS,
     FakeMessage,
-    fresh_imei,
-    fresh_vin,
-    make_frame,
-    make_installation,
     make_message,
-    make_reading_message,
-    make_record,
-    make_registry,
 )
 
 pytestmark = pytest.mark.integration
-
-TOPIC = Topic.AVL_FRAMES.value
-TOPICS = (TOPIC, Topic.READINGS.value)
-PARTITION = 400
-"""No Kafka has it here: a live process on the same servers leaves its offsets alone."""
-
-
-class Registry:
-    """One installed device, until it goes down."""
-
-    def __init__(self) -> None:
-        self.imei, self.vin = fresh_imei(), fresh_vin()
-        self.is_down = False
-
-    def load(self, imeis: Collection[str]) -> InstallationTimeline:
-        if self.is_down:
-            message = "down"
-            raise UnavailableError(message)
-        return make_registry(make_installation(self.imei, vin=self.vin), family="OBD")
-
-    def origins(self, vins: Collection[str]) -> dict[str, Origin]:
-        return {self.vin: Origin.LIVE} if self.vin in vins else {}
-
-
-@pytest.fixture
-def client(stack: Settings) -> Iterator[redis.Redis]:
-    client = connect(stack)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def registry() -> Registry:
-    return Registry()
-
-
-@pytest.fixture
-def figures() -> CollectorRegistry:
-    return CollectorRegistry()
-
-
-class Loudspeaker:
-    """Takes alerts, until Kafka goes down."""
-
-    def __init__(self) -> None:
-        self.heard: list[Alert] = []
-        self.is_down = False
-
-    def publish(self, alerts: Sequence[Alert]) -> None:
-        if self.is_down and alerts:
-            message = "down"
-            raise AlertsUndeliveredError(message)
-        self.heard += alerts
-
-    def names(self) -> list[str]:
-        return [f"{alert.kind} {alert.code}" for alert in self.heard]
-
-
-@pytest.fixture
-def loudspeaker() -> Loudspeaker:
-    return Loudspeaker()
-
-
-@pytest.fixture
-def topic_id() -> str:
-    """A topic of this test alone: its offsets begin at 0."""
-    return secrets.token_hex(8)
-
-
-class Log:
-    """What Kafka's log of the partition holds."""
-
-    def __init__(self) -> None:
-        self.span = LogSpan(0, 10**9)
-
-    def read(self, partitions: Collection[Partition]) -> dict[Partition, LogSpan]:
-        return dict.fromkeys(partitions, self.span)
-
-
-@pytest.fixture
-def kafka_log() -> Log:
-    return Log()
-
-
-@pytest.fixture(params=[CompiledReader, ReferenceReader])
-def reader(request: pytest.FixtureRequest) -> Callable[..., BatchReader]:
-    make: Callable[..., BatchReader] = request.param
-    return make
-
-
-@pytest.fixture
-def make_writer(
-    client: redis.Redis,
-    registry: Registry,
-    loudspeaker: Loudspeaker,
-    topic_id: str,
-    reader: Callable[..., BatchReader],
-    kafka_log: Log,
-) -> Callable[..., LiveWriter]:
-    """A live writer that has been assigned partition 0; another one takes over from it."""
-
-    def make(store: LiveStore | None = None, figures: CollectorRegistry | None = None) -> LiveWriter:
-        store = store or LiveStore(client)
-        writer = LiveWriter(
-            store,
-            reader(store.recall, registry.origins),
-            RegistryCache(registry.load, 0.0),
-            loudspeaker,
-            lambda: StreamIdentity("cluster-1", {TOPIC: topic_id, Topic.READINGS.value: topic_id}),
-            kafka_log.read,
-            LiveMetrics(figures or CollectorRegistry()),
-        )
-        writer.assigned([TopicPartition(topic, PARTITION) for topic in TOPICS])
-        return writer
-
-    client.hdel(LIVE_OFFSETS_KEY, *(f"{topic}:{PARTITION}" for topic in TOPICS))
-    return make
-
-
-@pytest.fixture
-def writer(make_writer: Callable[..., LiveWriter], figures: CollectorRegistry) -> LiveWriter:
-    return make_writer(figures=figures)
-
-
-@pytest.fixture
-def codes(registry: Registry) -> Callable[[int, str], FakeMessage]:
-    """Message number `offset`, a second later than the one before, with trouble codes."""
-
-    def message(offset: int, text: str, second: int | None = None) -> FakeMessage:
-        time_ms = NOON_MS + 1000 * (offset if second is None else second)
-        frame = make_frame(make_record(time_ms, [IoElement(281, 0, text.encode())]))
-        return make_message(
-            frame, imei=registry.imei, offset=offset, partition=PARTITION, received_at_ms=NOON_MS + 60_000
-        )
-
-    return message
-
-
-@pytest.fixture
-def fuel(registry: Registry) -> Callable[[int, int], FakeMessage]:
-    offsets = itertools.count()
-
-    def message(level: int, time_ms: int) -> FakeMessage:
-        frame = make_frame(make_record(time_ms, [IoElement(48, 1, level)]))
-        return make_message(frame, imei=registry.imei, offset=next(offsets), partition=PARTITION)
-
-    return message
-
-
-def newest(client: redis.Redis, registry: Registry) -> object:
-    return client.hget(live_key(registry.vin), "fuel_pct")
 
 
 def test_the_newest_of_a_batch_is_readable(
@@ -354,59 +186,6 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
     client.hset(LIVE_OFFSETS_KEY, f"{TOPIC}:{PARTITION}", "another|7")
     (placed,) = make_writer().assigned([TopicPartition(TOPIC, PARTITION)])
     assert placed.offset == OFFSET_BEGINNING
-
-
-def reading(registry: Registry, offset: int, second: int, key: str, **fields: object) -> FakeMessage:
-    return make_reading_message(
-        {"timestamp": f"2025-03-14T12:00:{second:02d}Z", **fields},
-        key=key.encode(),
-        vin=registry.vin,
-        offset=offset,
-        partition=PARTITION,
-        received_at_ms=NOON_MS + 60_000,
-    )
-
-
-def test_readings_and_frames_move_one_state_by_their_time(
-    writer: LiveWriter,
-    client: redis.Redis,
-    registry: Registry,
-    figures: CollectorRegistry,
-    fuel: Callable[[int, int], FakeMessage],
-) -> None:
-    late = reading(registry, 0, 1, registry.imei, fuel_pct=90)
-    newest_one = reading(registry, 1, 3, "partner:dealer", fuel_pct=40)
-    writer.handle([fuel(60, NOON_MS + 2000), late])
-    assert newest(client, registry) == b"%d|60" % (NOON_MS + 2000)
-    writer.handle([newest_one, fuel(50, NOON_MS)])
-    assert newest(client, registry) == b"%d|40.0" % (NOON_MS + 3000)
-    assert figures.get_sample_value("piston_live_records_total") == 4
-    assert figures.get_sample_value("piston_live_freshness_seconds_count") == 4
-
-
-def test_readings_raise_alerts_once_each_by_what_their_sender_said_before(
-    make_writer: Make, loudspeaker: Loudspeaker, registry: Registry
-) -> None:
-    messages = [
-        reading(registry, 0, 1, "partner:dealer", dtc_codes=["P0300"]),
-        reading(registry, 1, 2, "partner:dealer", dtc_codes=["P0300", "P0171"]),
-        reading(registry, 2, 3, registry.imei, dtc_codes=["P0300"]),
-    ]
-    make_writer().handle(messages[:1])
-    successor = make_writer()
-    successor.handle(messages)
-    successor.handle(messages)
-    assert loudspeaker.names() == ["dtc_new P0300", "dtc_new P0171", "dtc_new P0300"]
-    assert [alert.device_id for alert in loudspeaker.heard] == ["partner:dealer"] * 2 + [registry.imei]
-
-
-def test_a_partners_reading_of_a_vehicle_that_is_not_registered_moves_nothing(
-    writer: LiveWriter, client: redis.Redis, registry: Registry
-) -> None:
-    stranger = fresh_vin()
-    message = make_reading_message(key=b"partner:dealer", vin=stranger, partition=PARTITION)
-    writer.handle([message, make_reading_message(value=b"{}", offset=1, partition=PARTITION)])
-    assert client.exists(live_key(stranger)) == 0
 
 
 def test_a_log_that_became_shorter_is_read_again_and_its_alerts_are_heard(
