@@ -14,8 +14,8 @@ import typer
 from telematics.errors import PistonError
 
 GROUPS = (
-    "stack", "decode", "ingest", "devices", "dead_letters", "replay", "simulate", "backfill", "evaluate",
-    "search", "serving", "dagster", "demo", "bench",
+    "stack", "decode", "ingest", "devices", "dead_letters", "replay", "simulate", "backfill", "archive",
+    "evaluate", "search", "serving", "dagster", "demo", "bench",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -12,6 +12,7 @@ gate           the gate's conditions as blocking checks
 scoring*       analytics/maintenance_predictions and health_scores
 publishing     published/scores
 retention      public/telemetry_retention
+archive        archive/telemetry: days past their time in ClickHouse
 checks         warehouse.checks as asset checks
 jobs           jobs, schedules and the sensor of late days
 faults         which errors are worth another try

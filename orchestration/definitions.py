@@ -3,6 +3,7 @@
 import dagster as dg
 
 from orchestration import dbt_assets
+from orchestration.archive import ARCHIVE_CHECKS, ARCHIVED_DAYS, archive_retention
 from orchestration.checks import CHECKS
 from orchestration.gate import GATE_CHECKS
 from orchestration.history import REGISTRY, backfilled_history, copied_reference
@@ -38,8 +39,10 @@ defs = dg.Definitions(
         published_scores,
         published_search,
         telemetry_retention,
+        archive_retention,
+        ARCHIVED_DAYS,
     ],
-    asset_checks=[*CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
+    asset_checks=[*CHECKS, *ARCHIVE_CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=[late_days_sensor],

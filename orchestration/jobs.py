@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orchestration.archive import ARCHIVE_CHECKS, ARCHIVE_RETENTION
 from orchestration.dbt_assets import COMPONENT_FEATURES, dbt_clickhouse
 from orchestration.gate import GATE_CHECKS
 from orchestration.history import BACKFILLED, REFERENCE, BackfillConfig, backfilled_history
@@ -17,7 +18,7 @@ from orchestration.search import SEARCH
 from orchestration.training_assets import TRAINED
 
 DAILY_ASSETS: Final = dg.AssetSelection.all() - dg.AssetSelection.assets(
-    RETENTION, *BACKFILLED, *TRAINED, PREDICTIONS, HEALTH_SCORES, SEARCH
+    RETENTION, ARCHIVE_RETENTION, *BACKFILLED, *TRAINED, PREDICTIONS, HEALTH_SCORES, SEARCH
 )
 """Everything that follows from a day's records, up to the published figures; models have their own times.
 
@@ -67,6 +68,12 @@ hot_retention_job = dg.define_asset_job(
     config=QUIET,
     description="Merged days that are older than the hot tier's retention leave it.",
 )
+archive_job = dg.define_asset_job(
+    "archive_job",
+    selection=dg.AssetSelection.assets(ARCHIVE_RETENTION) | dg.AssetSelection.checks(*ARCHIVE_CHECKS),
+    config=QUIET,
+    description="Days past their time in ClickHouse go to the archive; days in Glacier are asked for.",
+)
 backfill_job = dg.define_asset_job(
     "backfill_job",
     selection=dg.AssetSelection.assets(*BACKFILLED, *REFERENCE).without_checks(),
@@ -92,8 +99,8 @@ scoring_job = dg.define_asset_job(
     description="The champion's predictions and the health scores of every vehicle, checked and published.",
 )
 JOBS: Final = [
-    daily_job, refresh_job, checks_job, hot_retention_job, backfill_job, features_job, training_job,
-    scoring_job,
+    daily_job, refresh_job, checks_job, hot_retention_job, archive_job, backfill_job, features_job,
+    training_job, scoring_job,
 ]  # fmt: skip
 
 
@@ -149,6 +156,19 @@ def hot_retention_schedule() -> dg.RunRequest:
 
 
 @dg.schedule(
+    job=archive_job,
+    cron_schedule="50 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def archive_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Every hour: a day is due once, what could not be stored is tried again, and Glacier is looked after."""
+    if is_running(context.instance, archive_job.name, "hourly"):
+        return dg.SkipReason("the last archive run is still at work")
+    return dg.RunRequest(tags={CAUSE_TAG: "hourly"})
+
+
+@dg.schedule(
     job=training_job,
     cron_schedule="30 3 1 * *",
     execution_timezone="UTC",
@@ -171,5 +191,6 @@ def scoring_schedule() -> dg.RunRequest:
 
 
 SCHEDULES: Final = [
-    daily_schedule, today_schedule, hot_retention_schedule, training_schedule, scoring_schedule,
+    daily_schedule, today_schedule, hot_retention_schedule, archive_schedule, training_schedule,
+    scoring_schedule,
 ]  # fmt: skip

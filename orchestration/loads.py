@@ -1,5 +1,6 @@
 """analytics/telemetry: whole days from TimescaleDB into ClickHouse, and the sources it starts from."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import dagster as dg
@@ -8,8 +9,12 @@ from orchestration.faults import told_apart
 from orchestration.partitions import DAYS, ONE_RUN, days_of
 from telematics.settings import Settings
 from warehouse import day_load
+from warehouse.ledger import KeptDay
 
 OWNERS: Final = ["team:warehouse"]
+MAX_NAMED: Final = 5
+"""Days that a refusal names; it counts the others."""
+
 WAREHOUSE_POOL: Final = "clickhouse_telemetry"
 """One load at a time; `warehouse.ledger` holds a lock besides, this keeps waiting runs visible."""
 
@@ -56,6 +61,9 @@ def analytics_telemetry(
     first, until = days_of(context)
     with told_apart():
         report = day_load.load_days(settings, first, until, context.run_id, progress=context.log.info)
+    if report.out_of_reach:
+        # what follows from these days must not be built from nothing; the others are loaded, and stay so
+        raise dg.Failure(description=out_of_reach(report.out_of_reach), allow_retries=False)
     for day in report.days:
         context.add_asset_metadata(
             {
@@ -73,4 +81,14 @@ def analytics_telemetry(
             "provisional_days": sum(day.is_provisional for day in report.days),
             "seconds": round(report.seconds, 3),
         }
+    )
+
+
+def out_of_reach(days: Sequence[KeptDay]) -> str:
+    """The sentence that says which archived days could not be loaded."""
+    named = "; ".join(f"{kept.day}: {kept.reason}" for kept in days[:MAX_NAMED])
+    more = f"; and {len(days) - MAX_NAMED} more" if len(days) > MAX_NAMED else ""
+    return (
+        f"{named}{more}. These days lie in the archive and cannot be read now; all others of the run "
+        "are loaded. See `piston archive restore` and `piston archive verify`"
     )

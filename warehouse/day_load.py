@@ -15,6 +15,10 @@ Dying anywhere leaves at most a staging table, which the next load drops: before
 step 4 or before 5 the next load does the same days again with the same result. Loads and retention exclude
 each other by a lock in TimescaleDB.
 
+A day that the archive serves comes back: what ClickHouse "already holds" is then the archived file, and after
+step 5 ClickHouse serves the day until it is archived anew, under a key of its own. A day whose file lies in
+an offline storage class, or is damaged, is left alone, asked for, and named in the report.
+
 Of two rows with one identity the one received first stays, so a record that a device sends again long after
 it left the hot tier changes nothing. When both tiers hold the very same reception, the hot one wins.
 
@@ -27,7 +31,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 
 from clickhouse_connect.driver.client import Client
 from psycopg import Connection, IsolationLevel, sql
@@ -36,7 +39,12 @@ from telematics.clock import Clock, day_start, utc_now, utc_today
 from telematics.errors import ConfigurationError, ConflictError
 from telematics.settings import Settings
 from warehouse import clients, columns, ledger, staging, warm_days
-from warehouse.ledger import DayState, LedgerEntry
+from warehouse.archive import ledger as archive_ledger
+from warehouse.archive import reload, restoring
+from warehouse.archive.errors import DamagedError
+from warehouse.archive.ledger import ArchivedFile
+from warehouse.archive.storage import ArchiveStorage, open_storage
+from warehouse.ledger import DayState, KeptDay, LedgerEntry
 from warehouse.progress import Progress, silent
 
 SLICE_ROWS = 400_000
@@ -81,6 +89,8 @@ class LoadReport:
     skipped: tuple[date, ...]
     """Days left alone because `only_dirty` found nothing new in them."""
     seconds: float
+    out_of_reach: tuple[KeptDay, ...] = ()
+    """Archived days that could not be read, and why; they stay dirty, and their late rows hot."""
 
     @property
     def row_count(self) -> int:
@@ -115,6 +125,7 @@ def load_days(
     Raises:
         ConfigurationError: the range is empty.
         MergeError: a staged day lacks rows; ClickHouse keeps the day as it was.
+        DamagedError: an archived file is not what was archived; it is marked, the next load passes over it.
         UnavailableError: a store does not answer.
     """
     if first >= until:
@@ -132,14 +143,20 @@ def load_days(
             states = [state for state in states if not state.is_unchanged]
         kept = warm_days.row_counts(client, first, until)
         loads: list[DayLoad] = []
+        archived, out_of_reach = restoring.within_reach(settings, lock, states, run_id)
+        missing = {day.day for day in out_of_reach}
+        states = [state for state in states if state.day not in missing]
+        # a partition that is left of an archived day is nobody's: the file counts
+        kept |= {day: file.row_count for day, file in archived.items()}
         with staging.installations_table(client, lock, run_id) as installations:
-            load = _Load(settings, client, lock, run_id, installations, clock)
+            load = _Load(settings, client, lock, run_id, installations, clock, archived)
             for number, part in enumerate(slices(states, kept)):
                 loaded = load.merge_slice(number, part, kept)
                 loads.extend(loaded)
                 rows = sum(day.row_count for day in loaded)
                 progress(f"{part[0]} to {part[-1]}: {rows} rows; {len(loads)} of {len(states)} days loaded")
-    return LoadReport(run_id, tuple(loads), tuple(skipped), time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return LoadReport(run_id, tuple(loads), tuple(skipped), seconds, tuple(out_of_reach))
 
 
 def slices(states: Sequence[DayState], kept: Mapping[date, int]) -> Iterator[list[date]]:
@@ -168,6 +185,7 @@ class _Load:
     run_id: str
     installations: str
     clock: Clock
+    archived: Mapping[date, ArchivedFile]
 
     def merge_slice(self, number: int, days: Sequence[date], kept: dict[date, int]) -> list[DayLoad]:
         """Steps 1 to 5 for neighbouring days."""
@@ -180,9 +198,9 @@ class _Load:
             staged: dict[date, int] = {}
             if counts or any(day in kept for day in days):
                 with staging.days_table(self.client, self.run_id, str(number)) as table:
-                    self._stage(table, hot, first, until, has_kept=any(day in kept for day in days))
+                    self._merge(table, number, hot, days, has_kept=any(day in kept for day in days))
                     staged = _staged_counts(self.client, table)
-                    check_staged(staged, days, counts, kept, partial(_distinct_kept, self.client))
+                    check_staged(staged, days, counts, kept, self._distinct_kept)
                     # a lost connection means a lost lock: find out before anything is swapped
                     self.lock.execute("select 1")
                     for day in sorted(staged):
@@ -204,15 +222,44 @@ class _Load:
         ledger.write_loads(self.lock, entries, self.run_id, self.clock())
         return loads
 
-    def _stage(self, table: str, hot: Connection, first: date, until: date, *, has_kept: bool) -> None:
+    def _merge(
+        self, table: str, number: int, hot: Connection, days: Sequence[date], *, has_kept: bool
+    ) -> None:
+        """Step 2, with the files of archived days beside what ClickHouse holds of the others."""
+        first, until = days[0], days[-1] + timedelta(1)
+        files = [self.archived[day] for day in days if day in self.archived]
+        held = f"{warm_days.TELEMETRY} where time >= '{first} 00:00:00' and time < '{until} 00:00:00'"
+        if not files:
+            self._stage(table, hot, first, until, [held] if has_kept else [])
+            return
+        others = ", ".join(f"{file.day:%Y%m%d}" for file in files)
+        with staging.days_table(self.client, self.run_id, f"{number}_archived") as unpacked:
+            storage = open_storage(self.settings)
+            for file in files:
+                self._unpack(storage, file, unpacked)
+            kept = [f"{held} and toYYYYMMDD(time) not in ({others})", unpacked]
+            self._stage(table, hot, first, until, kept)
+
+    def _unpack(self, storage: ArchiveStorage, file: ArchivedFile, table: str) -> None:
+        try:
+            reload.insert_file(self.client, storage, file, table)
+        except DamagedError as error:
+            # the next load leaves the day alone, and nobody is served from it meanwhile
+            archive_ledger.note_verification(self.lock, file, str(error), self.clock())
+            raise
+
+    def _distinct_kept(self, day: date) -> int:
+        # an archived file was compared row by row, and its number of rows is what it holds
+        return self.archived[day].row_count if day in self.archived else _distinct_kept(self.client, day)
+
+    def _stage(self, table: str, hot: Connection, first: date, until: date, kept: Sequence[str]) -> None:
         names = ", ".join([*columns.DERIVED, *(column.name for column in columns.COPIED), *columns.RESOLVED])
         wire = columns.wire_structure().replace("'", "\\'")
         rows = f"select {columns.read_select()}, 0 as is_kept from input('{wire}') as wire"
         order = ""
-        if has_kept:
-            rows += (
-                f" union all select {columns.kept_select()}, 1 as is_kept from {warm_days.TELEMETRY}"
-                f" where time >= '{first} 00:00:00' and time < '{until} 00:00:00'"
+        if kept:
+            rows += "".join(
+                f" union all select {columns.kept_select()}, 1 as is_kept from {source}" for source in kept
             )
             identity = ", ".join(f"day.{name}" for name in columns.IDENTITY)
             order = f"order by {identity}, received_at, stream_position, is_kept limit 1 by {identity}"

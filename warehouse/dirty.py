@@ -10,6 +10,7 @@ def dirty_days(settings: Settings, first: date | None = None, until: date | None
     """Days that were loaded and that the sink has written to since, oldest first.
 
     Days never loaded are not dirty: the first load of a day is the schedule's or a backfill's business.
+    Archived days whose file waits to be restored, or is damaged, are left out: no load could reach them.
 
     Args:
         settings: where TimescaleDB is.
@@ -23,7 +24,11 @@ def dirty_days(settings: Settings, first: date | None = None, until: date | None
         rows = connection.execute(
             """
             select h.day from hot_days as h join day_loads as l using (day)
+            left join day_archives as a on a.day = l.day and a.version = l.archive_version
+            left join archive_restores as r on r.day = l.day
             where h.version > l.hot_version
+              and (l.warm_dropped_at is null or (a.damage is null
+                   and (r.day is null or (r.restored_until is not null and r.restored_until > now()))))
               and h.day >= coalesce(%s::date, '-infinity') and h.day < coalesce(%s::date, 'infinity')
             order by h.day
             """,

@@ -3,6 +3,8 @@
 `hot_days.version` grows in every transaction that writes rows of the day. A load notes the version that its
 own snapshot saw; a day is dirty when the sink has moved on since. `day_loads.hot_dropped_at` says that the
 day's hot rows are gone and ClickHouse is the one to ask: retention sets it, and no load takes it back.
+`day_loads.warm_dropped_at` says the same of ClickHouse and the archive; a load, which brings the day back to
+ClickHouse, takes it back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +36,17 @@ class DayState:
     loaded_rows: int
     is_provisional: bool
     hot_dropped_at: datetime | None
+    run_id: str | None = None
+    """Of the last load."""
+    loaded_at: datetime | None = None
+    archive_version: int | None = None
+    """The file that holds the day as it was last archived."""
+    warm_dropped_at: datetime | None = None
+
+    @property
+    def is_archived(self) -> bool:
+        """The archive is the one to ask."""
+        return self.warm_dropped_at is not None
 
     @property
     def is_unchanged(self) -> bool:
@@ -49,6 +62,14 @@ class LedgerEntry:
     row_count: int
     hot_version: int
     is_provisional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDay:
+    """A day that was to move between tiers and stays where it is."""
+
+    day: date
+    reason: str
 
 
 @contextmanager
@@ -74,7 +95,8 @@ def day_states(connection: Connection, days: Sequence[date]) -> list[DayState]:
     rows = connection.execute(
         """
         select d.day, coalesce(h.version, 0), coalesce(h.row_count, 0),
-               l.hot_version, coalesce(l.row_count, 0), coalesce(l.is_provisional, false), l.hot_dropped_at
+               l.hot_version, coalesce(l.row_count, 0), coalesce(l.is_provisional, false), l.hot_dropped_at,
+               l.run_id, l.loaded_at, l.archive_version, l.warm_dropped_at
         from unnest(%s::date[]) with ordinality as d (day, place)
         left join hot_days as h on h.day = d.day
         left join day_loads as l on l.day = d.day
@@ -88,7 +110,10 @@ def day_states(connection: Connection, days: Sequence[date]) -> list[DayState]:
 def write_loads(
     connection: Connection, entries: Sequence[LedgerEntry], run_id: str, loaded_at: datetime
 ) -> None:
-    """Write the days down as loaded, in one statement; `hot_dropped_at` stays as it is."""
+    """Write the days down as loaded, in one statement; `hot_dropped_at` stays as it is.
+
+    ClickHouse holds them all now, also those that the archive held alone.
+    """
     connection.execute(
         """
         insert into day_loads (day, loaded_at, run_id, row_count, hot_version, is_provisional)
@@ -99,7 +124,8 @@ def write_loads(
         order by e.day
         on conflict (day) do update set
             loaded_at = excluded.loaded_at, run_id = excluded.run_id, row_count = excluded.row_count,
-            hot_version = excluded.hot_version, is_provisional = excluded.is_provisional
+            hot_version = excluded.hot_version, is_provisional = excluded.is_provisional,
+            warm_dropped_at = null
         """,
         {
             "loaded_at": loaded_at,

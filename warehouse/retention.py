@@ -25,20 +25,12 @@ from telematics.errors import ConfigurationError
 from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
 from warehouse import clients, columns, ledger, staging, warm_days
-from warehouse.ledger import DayState
+from warehouse.ledger import DayState, KeptDay
 from warehouse.progress import Progress, silent
 
 BATCH_DAYS = 31
 """Chunks dropped in one transaction; each takes about a dozen of PostgreSQL's locks."""
 LOCK_TIMEOUT = "3s"
-
-
-@dataclass(frozen=True, slots=True)
-class KeptDay:
-    """A day past its retention that still has hot rows."""
-
-    day: date
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

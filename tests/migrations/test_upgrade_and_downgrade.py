@@ -39,6 +39,7 @@ def test_up_makes_every_table_and_down_takes_them_away(empty: Settings) -> None:
     apply.upgrade(empty)
     assert {
         "telemetry", "devices", "stream_offsets", "dead_letters", "day_loads", "partners",
+        "day_archives", "archive_restores",
         "service_records", "backfills", "backfill_rejects",
         "device_commands", "device_keys", "idempotency_keys",
     } <= _tables(empty)  # fmt: skip

@@ -74,6 +74,7 @@ def test_schedules_and_sensor_run_without_being_switched_on():
             "daily_schedule",
             "today_schedule",
             "hot_retention_schedule",
+            "archive_schedule",
             "training_schedule",
             "scoring_schedule",
             "late_days_sensor",
@@ -121,6 +122,7 @@ def test_daily_work_builds_features_and_neither_trains_nor_scores_nor_loads_file
                 "analytics/loaded_component_day_signals",
                 "public/service_records",
                 "public/telemetry_retention",
+                "archive/telemetry_retention",
                 "published/search",
             }
         )

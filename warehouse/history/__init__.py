@@ -9,6 +9,7 @@ The ledger says which tier holds which day; records come in one order and carry 
 tier they come from. Whether the caller may see the vehicle is decided before.
 """
 
+from warehouse.archive.errors import DamagedError
 from warehouse.history.cursor import InvalidCursorError
 from warehouse.history.fields import FIELDS, Record
 from warehouse.history.odometer import OdometerReading, odometer_history
@@ -18,6 +19,7 @@ from warehouse.history.tiers import Tier
 
 __all__ = [
     "FIELDS",
+    "DamagedError",
     "HistoryStores",
     "InvalidCursorError",
     "OdometerReading",

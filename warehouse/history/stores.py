@@ -1,4 +1,4 @@
-"""The connections of a history reader: a PostgreSQL pool and a ClickHouse client of the reading user."""
+"""What a history reader reads: TimescaleDB by a pool, ClickHouse as the reading user, the archive."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,6 +12,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from telematics.settings import Settings
 from warehouse import clients
+from warehouse.archive.reading import ArchiveReader
+from warehouse.archive.storage import open_storage
 
 T = TypeVar("T")
 
@@ -28,6 +30,7 @@ class HistoryStores:
         self._threads = threads
         self._opening = asyncio.Lock()
         self._client: Client | None = None
+        self._archive: ArchiveReader | None = None
 
     @classmethod
     async def open(cls, settings: Settings, *, pool_size: int = 4) -> Self:
@@ -76,6 +79,18 @@ class HistoryStores:
         client = self._client
         with clients.clickhouse_errors(self._settings):
             return await self._in_thread(lambda: client.query(query, parameters=parameters).result_rows)
+
+    async def archive(self, work: Callable[[ArchiveReader], T]) -> T:
+        """What some work on the archive returns, run in a thread of our own.
+
+        Raises:
+            StorageError: the object storage does not answer.
+            ConfigurationError: PISTON_ARCHIVE_… names no usable place.
+        """
+        if self._archive is None:
+            self._archive = ArchiveReader(open_storage(self._settings))
+        archive = self._archive
+        return await self._in_thread(lambda: work(archive))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,11 +1,13 @@
 """Which tier holds which days of a range.
 
-The ledger decides: a day whose hot rows were dropped is ClickHouse's, every other day TimescaleDB's. A tier
-is asked in windows that grow from one to the next, so that a page costs what it returns: neither does
-PostgreSQL plan over a year of chunks nor ClickHouse open a year of partitions for a thousand rows.
+The ledger decides, not the age: a day whose hot rows were dropped is ClickHouse's, one that ClickHouse
+dropped the archive's, every other day TimescaleDB's. Warm and cold are one table, whose answers say on which
+volume their rows lay. A tier is asked in windows that grow from one to the next, so that a page costs what it
+returns: neither does PostgreSQL plan over a year of chunks nor ClickHouse open a year of partitions for a
+thousand rows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,6 +25,10 @@ class Tier(StrEnum):
     """TimescaleDB."""
     WARM = "warm"
     """ClickHouse."""
+    COLD = "cold"
+    """ClickHouse, second volume. Spans say `WARM` for both: which volume a row lies on, its answer tells."""
+    ARCHIVE = "archive"
+    """Parquet on object storage."""
 
 
 class Span(NamedTuple):
@@ -33,26 +39,26 @@ class Span(NamedTuple):
     end: datetime
 
 
-def spans(start: datetime, end: datetime, dropped: Iterable[date]) -> list[Span]:
+def spans(start: datetime, end: datetime, moved: Mapping[date, Tier]) -> list[Span]:
     """Cut a range at the borders between tiers.
 
     Args:
         start: first moment.
         end: the moment after the last.
-        dropped: days whose hot rows are gone, in order; days outside the range do not matter.
+        moved: the tier of each day whose hot rows are gone; days outside the range do not matter.
     """
     found: list[Span] = []
     at = start
-    for day in dropped:
+    for day, tier in sorted(moved.items()):
         first, last = max(at, day_start(day)), min(end, day_start(day + timedelta(1)))
         if first >= last:
             continue
         if first > at:
             found.append(Span(Tier.HOT, at, first))
-        if found and found[-1].tier is Tier.WARM and found[-1].end == first:
+        if found and found[-1].tier is tier and found[-1].end == first:
             found[-1] = found[-1]._replace(end=last)
         else:
-            found.append(Span(Tier.WARM, first, last))
+            found.append(Span(tier, first, last))
         at = last
     if at < end:
         found.append(Span(Tier.HOT, at, end))

@@ -1,12 +1,13 @@
-"""A vehicle's records in ClickHouse, along the sorting key (vin, time)."""
+"""A vehicle's records in ClickHouse, warm and cold, along the sorting key (vin, time)."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from telematics.names import COLD_VOLUME
 from warehouse.history.cursor import Position
 from warehouse.history.fields import Record, from_warm, moment_literal, warm_expression
 from warehouse.history.stores import HistoryStores
-from warehouse.history.tiers import Span
+from warehouse.history.tiers import Span, Tier
 from warehouse.warm_days import TELEMETRY
 
 _IDENTITY = ("time", "device_id", "event_id", "content_hash")
@@ -19,8 +20,8 @@ async def fetch(
     after: Position | None,
     fields: Sequence[str],
     count: int,
-) -> list[tuple[Position, Record]]:
-    """The first `count` records of the window after a position, in order of their positions."""
+) -> tuple[list[tuple[Position, Record]], list[Tier]]:
+    """The first `count` records of the window after a position, and the tiers in order of first use."""
     parameters: dict[str, Any] = {
         "vin": vin,
         "start": moment_literal(window.start if after is None else max(window.start, after.time)),
@@ -43,16 +44,18 @@ async def fetch(
         f"{warm_expression(name)} as cell_{place}" for place, name in enumerate([*_IDENTITY, *fields])
     )
     rows = await stores.clickhouse(
-        f"select {selected} from {TELEMETRY} where vin = {{vin:String}} "
+        f"select _disk_name, {selected} from {TELEMETRY} where vin = {{vin:String}} "
         "and time >= {start:DateTime64(6, 'UTC')} and time < {end:DateTime64(6, 'UTC')}"
         f"{beyond} order by time, device_id, event_id, content_hash limit {{count:UInt32}}",
         parameters,
     )
-    identity_width = len(_IDENTITY)
-    return [
+    before = 1 + len(_IDENTITY)
+    records = [
         (
-            Position(from_warm("time", row[0]), row[1], row[2], row[3]),
-            {name: from_warm(name, cell) for name, cell in zip(fields, row[identity_width:], strict=True)},
+            Position(from_warm("time", row[1]), row[2], row[3], row[4]),
+            {name: from_warm(name, cell) for name, cell in zip(fields, row[before:], strict=True)},
         )
         for row in rows
     ]
+    disks = dict.fromkeys(row[0] for row in rows)
+    return records, [Tier.COLD if disk == COLD_VOLUME else Tier.WARM for disk in disks]

@@ -4,9 +4,9 @@ from typing import Protocol
 
 from serving.consent.gate import VehicleAccess
 from serving.problems.errors import CursorRefusedError
-from serving.stores import answering
+from serving.stores import StoreUnavailableError, answering
 from serving.time_range import TimeRange
-from warehouse.history import HistoryStores, InvalidCursorError, Page, read
+from warehouse.history import DamagedError, HistoryStores, InvalidCursorError, Page, read
 
 COLUMNS = (
     "time",
@@ -51,7 +51,7 @@ class TelemetryReader(Protocol):
 
 
 class StoredTelemetry:
-    """Records in TimescaleDB and ClickHouse."""
+    """Records in TimescaleDB, ClickHouse and the archive."""
 
     def __init__(self, history: HistoryStores) -> None:
         self._history = history
@@ -71,3 +71,6 @@ class StoredTelemetry:
                 )
             except InvalidCursorError as error:
                 raise CursorRefusedError from error
+            except DamagedError as error:
+                # whoever runs the archive has to look; nothing of a damaged file is answered
+                raise StoreUnavailableError(str(error)) from error

@@ -123,6 +123,11 @@ class _PageRead(BaseModel):
     tiers: list[Literal["hot", "warm", "cold", "archive"]] = Field(
         description="Tiers that this page came from.", examples=[["warm", "hot"]]
     )
+    pending_tiers: list[Literal["archive"]] = Field(
+        description="Tiers that hold further records of this page's range and must be restored first. "
+        "That was asked for and takes hours; ask again then.",
+        examples=[[]],
+    )
     location_precision: Precision | None = Field(
         description="`precise`, `coarse` (rounded to 0.01°), or null: no location scope.",
         examples=["precise"],

@@ -55,6 +55,7 @@ class TelemetryService:
             "units": query.units,
             "records": [build(row) for row in page.records],
             "tiers": list(page.tiers),
+            "pending_tiers": ["archive"] if page.pending_days else [],
             "location_precision": precision_allowed(access),
             "withheld": withheld_fields(access, query.units),
             "next": next_cursor,

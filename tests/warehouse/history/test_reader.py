@@ -69,7 +69,7 @@ async def test_pages_across_the_border_hold_every_record_once(
     records, pages = await read_all(stores, vin, *span(fleet), limit=limit)
     assert identities(records) == expected(rows)
     assert all(len(page.records) == limit for page in pages[:-1])
-    assert (pages[0].tiers[0], pages[-1].tiers[-1]) == ("warm", "hot")
+    assert (pages[0].tiers[0], pages[-1].tiers[-1]) == ("cold", "hot")
 
 
 async def test_what_partners_posted_is_read_with_what_the_device_sent(
@@ -113,7 +113,7 @@ async def test_both_tiers_give_the_same_values(fleet: Fleet, stores: HistoryStor
     hot_records, hot_pages = await read_all(stores, vin, *span(fleet))
     warm_up(fleet, 1)
     warm_records, warm_pages = await read_all(stores, vin, *span(fleet))
-    assert (hot_pages[0].tiers, warm_pages[0].tiers) == (("hot",), ("warm",))
+    assert (hot_pages[0].tiers, warm_pages[0].tiers) == (("hot",), ("cold",))
     assert warm_records == hot_records
     assert set(hot_records[0]) == set(FIELDS)
     assert [record["dtc_codes"] for record in hot_records] == [None, ["P0300"], []]
@@ -131,7 +131,7 @@ async def test_a_day_that_moves_between_two_pages_is_neither_lost_nor_doubled(
     assert first.tiers == ("hot",)
     warm_up(fleet, 3)
     second = await read(stores, vin, *span(fleet), limit=15, after=first.next)
-    assert second.tiers == ("warm",)
+    assert second.tiers == ("cold",)
     assert identities([*first.records, *second.records]) == expected(rows)
     assert second.next is None
 
@@ -152,7 +152,7 @@ async def test_reading_while_retention_drops_the_days_loses_nothing(
         assert identities(list(page.records)) == expected(rows)
         tiers.add(page.tiers)
     assert fleet.day(19) in (await dropping).dropped
-    assert tiers >= {("hot",), ("warm",)}
+    assert tiers >= {("hot",), ("cold",)}
 
 
 async def test_a_vehicle_with_two_devices_reads_as_one_series(fleet: Fleet, stores: HistoryStores) -> None:

@@ -13,17 +13,31 @@ def at(day: int) -> datetime:
     return datetime(2026, 1, day, tzinfo=UTC)
 
 
+def warm(*days: date) -> dict[date, Tier]:
+    return dict.fromkeys(days, Tier.WARM)
+
+
+def test_the_archive_and_clickhouse_are_asked_for_their_own_days() -> None:
+    moved = {date(2026, 1, 3): Tier.WARM, date(2026, 1, 2): Tier.ARCHIVE, date(2026, 1, 1): Tier.ARCHIVE}
+    assert spans(START, END, moved) == [
+        Span(Tier.ARCHIVE, START, at(3)),
+        Span(Tier.WARM, at(3), at(4)),
+        Span(Tier.HOT, at(4), END),
+    ]
+
+
 def test_without_dropped_days_all_is_hot() -> None:
-    assert spans(START, END, []) == [Span(Tier.HOT, START, END)]
+    assert spans(START, END, {}) == [Span(Tier.HOT, START, END)]
 
 
 def test_neighbouring_dropped_days_are_one_span_cut_to_the_range() -> None:
-    dropped = [date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
-    assert spans(START, END, dropped) == [Span(Tier.WARM, START, at(4)), Span(Tier.HOT, at(4), END)]
+    moved = warm(date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3))
+    assert spans(START, END, moved) == [Span(Tier.WARM, START, at(4)), Span(Tier.HOT, at(4), END)]
 
 
 def test_a_hot_day_between_dropped_ones_stays_hot() -> None:
-    assert spans(START, END, [date(2026, 1, 2), date(2026, 1, 4), date(2026, 1, 10), date(2026, 1, 11)]) == [
+    moved = warm(date(2026, 1, 2), date(2026, 1, 4), date(2026, 1, 10), date(2026, 1, 11))
+    assert spans(START, END, moved) == [
         Span(Tier.HOT, START, at(2)),
         Span(Tier.WARM, at(2), at(3)),
         Span(Tier.HOT, at(3), at(4)),
@@ -34,14 +48,14 @@ def test_a_hot_day_between_dropped_ones_stays_hot() -> None:
 
 
 def test_a_range_within_one_dropped_day_is_warm_alone() -> None:
-    assert spans(at(5) + timedelta(hours=1), at(5) + timedelta(hours=2), [date(2026, 1, 5)]) == [
+    assert spans(at(5) + timedelta(hours=1), at(5) + timedelta(hours=2), warm(date(2026, 1, 5))) == [
         Span(Tier.WARM, at(5) + timedelta(hours=1), at(5) + timedelta(hours=2))
     ]
 
 
 def test_an_empty_or_reversed_range_has_no_spans() -> None:
-    assert spans(END, END, []) == []
-    assert spans(END, START, [date(2026, 1, 5)]) == []
+    assert spans(END, END, {}) == []
+    assert spans(END, START, warm(date(2026, 1, 5))) == []
 
 
 def test_windows_cover_the_spans_without_gap_or_overlap_and_grow_to_the_largest() -> None:

@@ -1,0 +1,11 @@
+"""The archive: days that left ClickHouse, as Parquet on object storage, each with its manifest.
+
+archiving      a day out of ClickHouse: written, stored, read back, compared, handed over, dropped
+verification   a stored file against its manifest and the ledger
+restoring      days in an offline storage class
+reload         an archived day back into ClickHouse, for a load
+reading        one vehicle's rows of archived days
+ledger         `day_archives`: which file holds which day
+layout, parquet, sums, manifest     what a file looks like
+storage, folder, s3                 where it lies
+"""

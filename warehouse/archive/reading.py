@@ -1,0 +1,110 @@
+"""One vehicle's rows of archived days, read from the storage in parts.
+
+A lookup reads the footer, then of one or two row groups only the columns asked for: rows lie in the order of
+VINs, so the statistics tell which groups can hold the vehicle. The footer is checked against the SHA-256 that
+the ledger keeps of it, pages against their own checksums, so nothing damaged is ever returned.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from threading import Lock
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from warehouse.archive import layout, parquet
+from warehouse.archive.errors import DamagedError, MissingObjectError, NotRestoredError, OfflineError
+from warehouse.archive.ledger import ArchivedFile
+from warehouse.archive.storage import ArchiveStorage
+
+_IDENTITY: Final = ("time", "device_id", "event_id", "content_hash")
+_MICROSECONDS: Final = pa.timestamp("us", "UTC")
+_KEPT_FOOTERS: Final = 256
+"""Footers are a few kB; those of a page's days are asked for again by the next page."""
+
+
+class ArchiveReader:
+    """Reads files of one storage; threads may share it."""
+
+    def __init__(self, storage: ArchiveStorage) -> None:
+        self._storage = storage
+        self._footers: dict[str, pq.FileMetaData] = {}
+        self._lock = Lock()
+
+    def vehicle_rows(
+        self, file: ArchivedFile, vin: str, start: datetime, end: datetime, names: Sequence[str]
+    ) -> pa.Table:
+        """The vehicle's rows with start <= time < end, in order of identity, with these columns beside it.
+
+        Columns that the file lacks are null.
+
+        Raises:
+            NotRestoredError: the file lies in an offline storage class.
+            DamagedError: it is not what was archived.
+            StorageError: the storage does not answer.
+        """
+        if file.damage is not None:
+            raise DamagedError(file.damage)
+        schema = layout.schema()
+        wanted = pa.schema([schema.field(name) for name in dict.fromkeys((*_IDENTITY, "vin", *names))])
+        try:
+            with self._storage.open(file.key) as source:
+                metadata = self._metadata(file, source)
+                stored = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
+                columns = [name for name in wanted.names if name in metadata.schema.to_arrow_schema().names]
+                groups = row_groups(metadata, vin, start, end)
+                tables = [stored.read_row_group(number, columns=columns) for number in groups]
+        except OfflineError as error:
+            raise NotRestoredError((file.day,)) from error
+        except MissingObjectError as error:
+            raise DamagedError(str(error)) from error
+        except (pa.ArrowException, OSError) as error:
+            message = f"{file.key}: it cannot be read ({type(error).__name__}); see `piston archive verify`"
+            raise DamagedError(message) from error
+        if not tables:
+            return wanted.empty_table()
+        rows = parquet.conformed(pa.concat_tables(tables), wanted)
+        within = (
+            (pc.field("vin") == vin)
+            & (pc.field("time") >= pa.scalar(start, _MICROSECONDS))
+            & (pc.field("time") < pa.scalar(end, _MICROSECONDS))
+        )
+        return rows.filter(within).sort_by([(name, "ascending") for name in _IDENTITY])
+
+    def _metadata(self, file: ArchivedFile, source: Any) -> pq.FileMetaData:
+        with self._lock:
+            if (known := self._footers.get(file.key)) is not None:
+                return known
+        footer = parquet.read_footer(source, file.byte_count, file.key)
+        if hashlib.sha256(footer).hexdigest() != file.footer_sha256:
+            message = f"{file.key}: its footer is not the one that was archived; see `piston archive verify`"
+            raise DamagedError(message)
+        metadata = pq.read_metadata(pa.BufferReader(footer_alone(footer)))
+        with self._lock:
+            while len(self._footers) >= _KEPT_FOOTERS:
+                self._footers.pop(next(iter(self._footers)))
+            self._footers[file.key] = metadata
+        return metadata
+
+
+def footer_alone(footer: bytes) -> bytes:
+    """A footer as a file that a Parquet reader accepts, to read the metadata from."""
+    return b"PAR1" + footer
+
+
+def row_groups(metadata: pq.FileMetaData, vin: str, start: datetime, end: datetime) -> Iterator[int]:
+    """Row groups that can hold rows of the vehicle in the range, by their statistics."""
+    names = metadata.schema.names
+    vin_column, time_column = names.index("vin"), names.index("time")
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        vins = group.column(vin_column).statistics
+        if vins is not None and vins.has_min_max and not vins.min <= vin <= vins.max:
+            continue
+        times = group.column(time_column).statistics
+        if times is not None and times.has_min_max and (times.max < start or times.min >= end):
+            continue
+        yield number
