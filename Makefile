@@ -37,7 +37,7 @@ down: ## stop everything that this stack started
 test: $(READY) ## every test, on real servers that the tests start and stop themselves
 	@$(BIN)/pytest -m "not slow"
 
-test-long: $(READY) ## also the tests that replay whole recordings
+test-long: $(READY) ## also the tests that replay whole recordings, and fifty rounds of kill -9
 	@$(BIN)/pytest
 
 check: $(READY) ## everything that can be said without running it
