@@ -45,6 +45,8 @@ work_mem = '32MB'
 maintenance_work_mem = '256MB'
 random_page_cost = 1.1
 jit = off
+# a duplicate key is named with its device in DETAIL, and an IMEI has no place in a log
+log_error_verbosity = terse
 
 # what is committed survives a crash; fewer, larger checkpoints
 synchronous_commit = on
