@@ -25,6 +25,7 @@ from serving.oauth.tokens import TokenIssuer, TokenVerifier
 from serving.partners.directory import PartnerDirectory, Pool, StoredPartners
 from serving.partners.secrets import SecretChecker
 from serving.search.cursors import SearchCursors
+from serving.search.mark import StoredMark
 from serving.search.repository import StoredVehicles
 from serving.search.service import SearchService
 from serving.stores import ANSWER_WITHIN_S
@@ -44,6 +45,7 @@ from serving.vehicles.telemetry.service import TelemetryService
 from telematics.clock import Clock, utc_now
 from telematics.settings import Settings
 from warehouse.history import HistoryStores
+from warehouse.search.index import async_client
 
 _POOL_SIZE = 8
 
@@ -126,8 +128,8 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         idempotency = StoredIdempotency(pool)
         history = await HistoryStores.open(settings)
         stack.push_async_callback(history.close)
-        vehicles = StoredVehicles.of(settings)
-        stack.push_async_callback(vehicles.close)
+        search = async_client(settings, timeout_s=ANSWER_WITHIN_S)
+        stack.push_async_callback(search.close)
         gate = ConsentGate(StoredGrants(pool), clock)
         tokens, bearer = oauth_services(settings, StoredPartners(pool), keys, clock)
         yield Services(
@@ -140,7 +142,9 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             maintenance=MaintenanceService(StoredMaintenance(redis)),
             odometer=OdometerService(StoredOdometer(history), clock),
             telemetry=TelemetryService(StoredTelemetry(history), CursorSeal.from_keys(keys), clock),
-            search=SearchService(vehicles, gate, SearchCursors.from_keys(keys)),
+            search=SearchService(
+                StoredVehicles(search), StoredMark(search), gate, SearchCursors.from_keys(keys)
+            ),
             devices=StoredDeviceGate(pool, clock),
             readings=ReadingService(log, idempotency, clock, DeviceTimes.of(settings)),
             commands=CommandService(StoredCommands(pool), idempotency),

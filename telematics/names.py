@@ -83,3 +83,8 @@ def scores_key(vin: str) -> str:
 
 SEARCH_ALIAS = "vehicles"
 """Elasticsearch's alias of the vehicles; the indices behind it are `vehicles-1`, `vehicles-2` and so on."""
+
+
+def consent_term(client_id: str, scope: str) -> str:
+    """What a vehicle's search document holds for each scope that its owner's consent gives a partner."""
+    return f"{client_id} {scope}"

@@ -5,9 +5,9 @@ takes a `FleetAccess`. Neither can be made outside this module, and
 `tests/serving/consent/test_no_way_around_the_gate.py` walks the code to hold both.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import InitVar, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol, final
 
 from psycopg import OperationalError
@@ -58,36 +58,30 @@ SEARCHABLE: Final = frozenset(
 """A vehicle of which a partner may read any of these can be found by its VIN, make, model and year."""
 
 
-@dataclass(frozen=True, slots=True)
-class GrantedGroup:
-    """Vehicles of one partner for which the same holds."""
-
-    scopes: frozenset[Scope]
-    """What token, partner and the owners' consent all cover."""
-    vins: str
-    """VINs with commas between them."""
+CLOCKS_APART: Final = timedelta(minutes=15)
+"""How far the clocks of those who record consent may be apart from the database's."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class FleetAccess:
-    """Proof of which vehicles a partner may find now, and by which classes of data."""
+    """Proof of which vehicles a partner may find now, and by which classes of data.
+
+    The search index holds every vehicle's consents as they were when it was built. A partner's own changes
+    since then stand here, and outrank it.
+    """
 
     client_id: str
     scopes: frozenset[Scope]
     """What token and partner both hold."""
-    groups: tuple[GrantedGroup, ...]
+    changed: Mapping[str, frozenset[Scope]]
+    """VIN → what token, partner and consent all cover now; empty where consent has ended."""
     seal: InitVar[object]
 
     def __post_init__(self, seal: object) -> None:
         if seal is not _SEAL:
             message = "only the consent gate gives access to vehicles"
             raise TypeError(message)
-
-    def within(self, any_of: Collection[Scope], but_not: Collection[Scope] = ()) -> tuple[GrantedGroup, ...]:
-        """The groups that hold one of the scopes, and none of the others."""
-        wanted, unwanted = frozenset(any_of), frozenset(but_not)
-        return tuple(group for group in self.groups if group.scopes & wanted and not group.scopes & unwanted)
 
 
 class GrantReader(Protocol):
@@ -109,8 +103,10 @@ class GrantReader(Protocol):
             StoreUnavailableError: the grants cannot be read.
         """
 
-    async def open_fleet(self, client_id: str, at: datetime) -> Sequence[tuple[frozenset[Scope], str]]:
-        """Every vehicle with consent: scopes, and the VINs that have them, with commas between.
+    async def changed_since(
+        self, client_id: str, since: datetime, grant_id: int, at: datetime
+    ) -> Mapping[str, frozenset[Scope]]:
+        """Vehicles with a grant that changed since then or is newer, and the scopes that hold now.
 
         Raises:
             StoreUnavailableError: the grants cannot be read.
@@ -135,10 +131,12 @@ class StoredGrants:
         async with answering("TimescaleDB", OperationalError), self._pool.connection() as connection:
             return await GrantRepository(connection).open_scopes_of(client_id, vins, at)
 
-    async def open_fleet(self, client_id: str, at: datetime) -> Sequence[tuple[frozenset[Scope], str]]:
+    async def changed_since(
+        self, client_id: str, since: datetime, grant_id: int, at: datetime
+    ) -> Mapping[str, frozenset[Scope]]:
         """See `GrantReader`."""
         async with answering("TimescaleDB", OperationalError), self._pool.connection() as connection:
-            return await GrantRepository(connection).open_fleet(client_id, at)
+            return await GrantRepository(connection).changed_since(client_id, since, grant_id, at)
 
 
 class ConsentGate:
@@ -169,8 +167,13 @@ class ConsentGate:
             raise ConsentScopeError(needed)
         return VehicleAccess(partner.client_id, vin, partner.scopes & granted, _SEAL)
 
-    async def open_fleet(self, partner: PartnerScope) -> FleetAccess:
-        """What the partner may find: its vehicles with consent now, by what consent and token both cover.
+    async def open_fleet(self, partner: PartnerScope, indexed_at: datetime, grant_id: int) -> FleetAccess:
+        """What the partner may find: by the index as it was built, and by what changed since then.
+
+        Args:
+            partner: who asks.
+            indexed_at: when the index read the grants, or earlier.
+            grant_id: the newest grant that it then knew, or an older one.
 
         Raises:
             InsufficientScopeError: the token holds no scope that a search could be about.
@@ -178,10 +181,11 @@ class ConsentGate:
         """
         if not partner.scopes & SEARCHABLE:
             raise InsufficientScopeError({Scope.TELEMETRY_READ})
-        granted = await self._grants.open_fleet(partner.client_id, self._clock())
-        groups = (GrantedGroup(scopes & partner.scopes, vins) for scopes, vins in granted)
-        findable = tuple(group for group in groups if group.scopes & SEARCHABLE)
-        return FleetAccess(partner.client_id, partner.scopes, findable, _SEAL)
+        changed = await self._grants.changed_since(
+            partner.client_id, indexed_at - CLOCKS_APART, grant_id, self._clock()
+        )
+        covered = {vin: scopes & partner.scopes for vin, scopes in changed.items()}
+        return FleetAccess(partner.client_id, partner.scopes, covered, _SEAL)
 
     async def open_found(self, partner: PartnerScope, vins: Collection[str]) -> dict[str, VehicleAccess]:
         """Access to vehicles that a search found, for each that still has consent.

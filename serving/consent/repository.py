@@ -56,18 +56,37 @@ class GrantRepository:
             found[row["vin"]] = found.get(row["vin"], frozenset()) | known_scopes(row["scopes"])
         return found
 
-    async def open_fleet(self, client_id: str, at: datetime) -> list[tuple[frozenset[Scope], str]]:
-        """Every vehicle with a grant that holds at a moment: the grant's scopes, and VINs between commas.
+    async def changed_since(
+        self, client_id: str, since: datetime, grant_id: int, at: datetime
+    ) -> dict[str, frozenset[Scope]]:
+        """A partner's vehicles with a grant that began or ended since a moment, or is newer than another.
 
-        One text for many VINs: a partner may have 100,000, and nothing here needs them one by one. A VIN
-        with two grants stands in both texts.
+        Each with the scopes of its grants that hold at `at`; none where no grant does. Begun and ended by
+        the clock counts as well: a grant may begin later than it was recorded, and expires by itself.
         """
         cursor = await self._connection.execute(
-            "select scopes, string_agg(vin, ',') as vins from grants where client_id = %s"
-            " and revoked_at is null and granted_at <= %s and %s < expires_at group by scopes",
-            [client_id, at, at],
+            """
+            with changed as (
+                select vin from grants where client_id = %(client_id)s and grant_id > %(grant_id)s
+                union
+                select vin from grants where client_id = %(client_id)s and granted_at >= %(since)s
+                union
+                select vin from grants where client_id = %(client_id)s and revoked_at >= %(since)s
+                union
+                select vin from grants where client_id = %(client_id)s and expires_at < 'infinity'
+                    and expires_at >= %(since)s and expires_at <= %(at)s
+            )
+            select changed.vin, g.scopes
+            from changed left join grants as g
+                on g.client_id = %(client_id)s and g.vin = changed.vin and g.revoked_at is null
+                and g.granted_at <= %(at)s and %(at)s < g.expires_at
+            """,
+            {"client_id": client_id, "since": since, "grant_id": grant_id, "at": at},
         )
-        return [(known_scopes(row["scopes"]), row["vins"]) for row in await cursor.fetchall()]
+        found: dict[str, frozenset[Scope]] = {}
+        for row in await cursor.fetchall():
+            found[row["vin"]] = found.get(row["vin"], frozenset()) | known_scopes(row["scopes"] or ())
+        return found
 
     async def unrevoked(self, client_id: str, vin: str, purpose: str | None = None) -> list[Grant]:
         """Grants not revoked, expired ones among them; of one purpose or of all."""

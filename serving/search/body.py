@@ -1,7 +1,8 @@
 """The request to Elasticsearch. Pure.
 
-CONSENT. The vehicles that the partner may find are a filter of the query itself, so neither results nor
-totals nor facets know of any other. What consent does not cover cannot be searched by either: words fit
+CONSENT. Whether the partner may find a vehicle is a filter of the query itself, so neither results nor
+totals nor facets know of any other: by the consents in the document, and for vehicles whose consent changed
+since the index was built, by their VINs. What consent does not cover cannot be searched by either: words fit
 trouble codes, and places fit positions, only of vehicles whose grant covers those; of a vehicle with
 `location:coarse` only the coarse position takes part, in filters and in the order.
 
@@ -11,14 +12,13 @@ by frequency would tell of the vehicles of others, and change while somebody pag
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-import orjson
-
-from serving.consent.gate import SEARCHABLE, FleetAccess, GrantedGroup
+from serving.consent.gate import SEARCHABLE, FleetAccess
 from serving.scopes import Scope
 from serving.search.wanted import Box, Facet, Near, Sort, Wanted
+from telematics.names import consent_term
 
 Body = dict[str, Any]
 
@@ -36,13 +36,12 @@ _FACET_FIELDS: Final = {
     Facet.ORIGIN: "origin",
     Facet.DTC: "dtc_codes",
 }
-_LOCATION: Final = (Scope.LOCATION_PRECISE, Scope.LOCATION_COARSE)
 
 
 def build_body(fleet: FleetAccess, wanted: Wanted, *, limit: int, after: Sequence[Any] | None = None) -> Body:
     """The body of `_search`: `limit` results and one more, which tells whether there is a next page."""
     filters: list[Body] = [
-        _vehicles(fleet.within(SEARCHABLE)),
+        _consented(fleet, SEARCHABLE),
         {"terms": {"origin": list(wanted.origins)}},
     ]
     if wanted.make is not None:
@@ -61,7 +60,7 @@ def build_body(fleet: FleetAccess, wanted: Wanted, *, limit: int, after: Sequenc
         "sort": _sort(fleet, wanted),
         "size": limit + 1,
         "track_total_hits": COUNTED_TO,
-        "_source": True,
+        "_source": {"excludes": ["consents"]},
     }
     if wanted.facets:
         body["aggs"] = {facet.value: _facet(fleet, facet) for facet in wanted.facets}
@@ -70,24 +69,21 @@ def build_body(fleet: FleetAccess, wanted: Wanted, *, limit: int, after: Sequenc
     return body
 
 
-def _vehicles(groups: Sequence[GrantedGroup]) -> Body:
-    """Only these vehicles. VINs are letters and digits, so the text becomes JSON by its commas alone."""
-    texts = [group.vins for group in groups if group.vins]
-    if not texts:
+def _consented(fleet: FleetAccess, any_of: Collection[Scope]) -> Body:
+    """Only vehicles of which the partner may read one of these classes of data."""
+    held = sorted(fleet.scopes & frozenset(any_of))
+    if not held:
         return {"match_none": {}}
-    listed = ",".join(texts).replace(",", '","')
-    return {"terms": {"vin": orjson.Fragment(f'["{listed}"]')}}
-
-
-def _restricted(fleet: FleetAccess, groups: Sequence[GrantedGroup], query: Body) -> Body:
-    """The query, of these vehicles only; where they are all that is searched, the main filter says so."""
-    if len(groups) == len(fleet.groups):
-        return query
-    return {"bool": {"filter": [_vehicles(groups), query]}}
+    indexed: Body = {"terms": {"consents": [consent_term(fleet.client_id, scope) for scope in held]}}
+    if not fleet.changed:
+        return indexed
+    now = sorted(vin for vin, scopes in fleet.changed.items() if scopes & frozenset(held))
+    unchanged = {"bool": {"filter": [indexed], "must_not": [{"terms": {"vin": sorted(fleet.changed)}}]}}
+    return {"bool": {"should": [unchanged, {"terms": {"vin": now}}], "minimum_should_match": 1}}
 
 
 def _with_codes(fleet: FleetAccess, query: Body) -> Body:
-    return _restricted(fleet, fleet.within([Scope.DTC_READ]), query)
+    return {"bool": {"filter": [_consented(fleet, [Scope.DTC_READ]), query]}}
 
 
 def _word(fleet: FleetAccess, word: str) -> Body:
@@ -116,8 +112,7 @@ def _word(fleet: FleetAccess, word: str) -> Body:
 
 
 def _code_ways(fleet: FleetAccess, word: str) -> list[Body]:
-    groups = fleet.within([Scope.DTC_READ])
-    if not groups:
+    if Scope.DTC_READ not in fleet.scopes:
         return []
     ways = [_counts(5, {"match": {"dtc_meanings": {"query": word, "operator": "and"}}})]
     if len(word) > 2:
@@ -126,10 +121,10 @@ def _code_ways(fleet: FleetAccess, word: str) -> list[Body]:
     if _CODE_BEGINS.fullmatch(word[:5]):
         ways.append(_counts(24, {"term": {"dtc_codes.exact": word}}))
         ways.append(_counts(12, {"prefix": {"dtc_codes.text": word}}))
-    if len(groups) == len(fleet.groups):
-        return ways
-    # the list of vehicles once, whatever the number of ways
-    return [{"bool": {"filter": [_vehicles(groups)], "must": [{"dis_max": {"queries": ways}}]}}]
+    # consent once, whatever the number of ways
+    return [
+        {"bool": {"filter": [_consented(fleet, [Scope.DTC_READ])], "must": [{"dis_max": {"queries": ways}}]}}
+    ]
 
 
 def _begins(field: str, word: str) -> Body:
@@ -156,12 +151,15 @@ def _counts(weight: int, query: Body) -> Body:
 
 def _placed(fleet: FleetAccess, wanted: Wanted) -> Body:
     """Inside circle and box, each vehicle by the position that its consent covers; without it, nowhere."""
-    precise = fleet.within([Scope.LOCATION_PRECISE])
-    coarse = fleet.within([Scope.LOCATION_COARSE], but_not=[Scope.LOCATION_PRECISE])
+    precise = _consented(fleet, [Scope.LOCATION_PRECISE])
+    coarse = {"bool": {"filter": [_consented(fleet, [Scope.LOCATION_COARSE])], "must_not": [precise]}}
     ways = [
-        _restricted(fleet, groups, {"bool": {"filter": list(_areas(field, wanted))}})
-        for groups, field in ((precise, "position"), (coarse, "position_coarse"))
-        if groups
+        {"bool": {"filter": [consented, *_areas(field, wanted)]}}
+        for scope, consented, field in (
+            (Scope.LOCATION_PRECISE, precise, "position"),
+            (Scope.LOCATION_COARSE, coarse, "position_coarse"),
+        )
+        if scope in fleet.scopes
     ]
     return {"bool": {"should": ways, "minimum_should_match": 1}} if ways else {"match_none": {}}
 
@@ -191,9 +189,8 @@ def _corners(box: Box) -> Body:
 def _sort(fleet: FleetAccess, wanted: Wanted) -> list[Body]:
     if wanted.sort is Sort.RELEVANCE or wanted.near is None:
         return [{"_score": {"order": "desc"}}, {"vin": {"order": "asc"}}]
-    # one field orders all: the coarse one as soon as that is all that one vehicle's consent covers
-    located = fleet.within(_LOCATION)
-    is_precise = all(Scope.LOCATION_PRECISE in group.scopes for group in located)
+    # one field orders all: the coarse one where the token may be about coarse consents
+    is_precise = Scope.LOCATION_COARSE not in fleet.scopes
     by_distance = {
         "position" if is_precise else "position_coarse": _point(wanted.near),
         "order": "asc",
@@ -207,6 +204,4 @@ def _facet(fleet: FleetAccess, facet: Facet) -> Body:
     values: Body = {"terms": {"field": _FACET_FIELDS[facet], "size": FACET_VALUES}}
     if facet is not Facet.DTC:
         return values
-    groups = fleet.within([Scope.DTC_READ])
-    only: Body = {"match_all": {}} if len(groups) == len(fleet.groups) else _vehicles(groups)
-    return {"filter": only, "aggs": {"values": values}}
+    return {"filter": _consented(fleet, [Scope.DTC_READ]), "aggs": {"values": values}}

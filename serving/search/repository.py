@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import orjson
 from elasticsearch import AsyncElasticsearch
 
-from serving.consent.gate import SEARCHABLE, FleetAccess
+from serving.consent.gate import FleetAccess
 from serving.search.body import build_body
 from serving.search.wanted import Facet, Wanted
-from serving.stores import ANSWER_WITHIN_S, answering
+from serving.stores import answering
 from telematics.names import SEARCH_ALIAS
-from telematics.settings import Settings
-from warehouse.search.index import FAILURES, async_client
+from warehouse.search.index import FAILURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +55,10 @@ class StoredVehicles:
     def __init__(self, client: AsyncElasticsearch) -> None:
         self._client = client
 
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """On the index that the settings name; nothing connects before the first search."""
-        return cls(async_client(settings, timeout_s=ANSWER_WITHIN_S))
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        await self._client.close()
-
     async def find(
         self, fleet: FleetAccess, wanted: Wanted, limit: int, after: Sequence[Any] | None
     ) -> Found:
         """See `VehicleFinder`."""
-        if not fleet.within(SEARCHABLE):
-            return Found(facets=dict.fromkeys(wanted.facets, ()) or None)
         body = orjson.dumps(build_body(fleet, wanted, limit=limit, after=after))
         async with answering("Elasticsearch", *FAILURES):
             answer = await self._client.perform_request(

@@ -8,6 +8,7 @@ from serving.partners.models import PartnerScope
 from serving.problems.errors import InsufficientScopeError
 from serving.scopes import Scope
 from serving.search.cursors import SearchCursors
+from serving.search.mark import MarkReader
 from serving.search.parameters import SearchQuery, wanted_by
 from serving.search.repository import VehicleFinder
 from serving.search.results import build_result
@@ -27,16 +28,20 @@ class SearchAnswer:
 class SearchService:
     """Answers searches."""
 
-    def __init__(self, vehicles: VehicleFinder, gate: ConsentGate, cursors: SearchCursors) -> None:
+    def __init__(
+        self, vehicles: VehicleFinder, mark: MarkReader, gate: ConsentGate, cursors: SearchCursors
+    ) -> None:
         self._vehicles = vehicles
+        self._mark = mark
         self._gate = gate
         self._cursors = cursors
 
     async def page(self, partner: PartnerScope, query: SearchQuery) -> SearchAnswer:
         """One page.
 
-        Steps: what is wanted and whether the token covers it; which vehicles may be found; the search among
-        those alone; and consent once more for each that was found, which says what to show of it.
+        Steps: what is wanted and whether the token covers it; which consents changed since the index was
+        built; the search among the vehicles with consent alone; and consent once more for each that was
+        found, which says what to show of it.
 
         Raises:
             InvalidParametersError: parameters that make no sense, by themselves or together.
@@ -46,7 +51,8 @@ class SearchService:
         """
         wanted = wanted_by(query)
         _require_scopes(partner, wanted)
-        fleet = await self._gate.open_fleet(partner)
+        mark = await self._mark.read()
+        fleet = await self._gate.open_fleet(partner, mark.read_at, mark.grant_id)
         after = None if query.cursor is None else self._cursors.open(fleet, wanted, query.cursor)
         found = await self._vehicles.find(fleet, wanted, query.limit, after)
         access = await self._gate.open_found(partner, [hit.document["vin"] for hit in found.hits])

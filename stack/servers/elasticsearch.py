@@ -36,6 +36,8 @@ xpack.security.transport.ssl.enabled: false
 xpack.security.authc.password_hashing.algorithm: pbkdf2
 # an index without our mapping would guess its types from the first document
 action.auto_create_index: "false"
+# would count what the serial collector has not yet collected, and refuse requests for garbage's sake
+indices.breaker.total.use_real_memory: false
 # a disk that is nearly full is told by `piston doctor`; here it would turn the index read-only
 cluster.routing.allocation.disk.threshold_enabled: false
 """

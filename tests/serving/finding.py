@@ -8,6 +8,8 @@ from serving.consent.gate import SEARCHABLE, FleetAccess
 from serving.search.repository import Found, Hit
 from serving.search.wanted import Wanted
 from tests.serving.posting import Outage
+from warehouse.search.index import BEFORE_ALL
+from warehouse.search.sources import ConsentMark
 
 
 def make_document(vin: str, **changes: Any) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Vehicles:
     ) -> Found:
         self.outage.check()
         self.asked.append(wanted)
-        granted = {vin for group in fleet.within(SEARCHABLE) for vin in group.vins.split(",")}
+        granted = {vin for vin, scopes in fleet.changed.items() if scopes & SEARCHABLE}
         found = sorted((each for each in self.stored if each["vin"] in granted), key=lambda each: each["vin"])
         rest = [each for each in found if after is None or each["vin"] > after[1]]
         return Found(
@@ -56,3 +58,10 @@ class Vehicles:
             total=len(found),
             facets={facet: [("Honda", len(found))] for facet in wanted.facets} or None,
         )
+
+
+class NoMark:
+    """An index that knows no grants: all are looked up one by one."""
+
+    async def read(self) -> ConsentMark:
+        return BEFORE_ALL

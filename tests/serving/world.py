@@ -33,7 +33,7 @@ from serving.vehicles.scores import Maintenance, parse_scores
 from serving.vehicles.telemetry.cursors import CursorSeal
 from serving.vehicles.telemetry.service import TelemetryService
 from telematics.settings import Settings
-from tests.serving.finding import Vehicles
+from tests.serving.finding import NoMark, Vehicles
 from tests.serving.posting import NOW, Commands, Devices, Log, Outage, Requests
 from warehouse.history import OdometerReading, Page
 
@@ -95,9 +95,11 @@ class Grants:
         self.outage.check()
         return {vin: self.stored[client_id, vin] for vin in vins if (client_id, vin) in self.stored}
 
-    async def open_fleet(self, client_id: str, at: datetime) -> list[tuple[frozenset[Scope], str]]:
+    async def changed_since(
+        self, client_id: str, since: datetime, grant_id: int, at: datetime
+    ) -> dict[str, frozenset[Scope]]:
         self.outage.check()
-        return [(scopes, vin) for (owner, vin), scopes in self.stored.items() if owner == client_id]
+        return {vin: scopes for (owner, vin), scopes in self.stored.items() if owner == client_id}
 
 
 @dataclass
@@ -243,7 +245,7 @@ class World:
                 maintenance=MaintenanceService(self.maintenance),
                 odometer=OdometerService(self.odometer, self.clock),
                 telemetry=TelemetryService(self.records, CursorSeal.from_keys(self.keys), self.clock),
-                search=SearchService(self.vehicles, gate, SearchCursors.from_keys(self.keys)),
+                search=SearchService(self.vehicles, NoMark(), gate, SearchCursors.from_keys(self.keys)),
                 devices=self.devices,
                 readings=ReadingService(self.log, self.requests, self.clock),
                 commands=CommandService(self.commands, self.requests),

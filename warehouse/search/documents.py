@@ -32,6 +32,8 @@ class Vehicle:
     make: str | None
     model: str | None
     year: int | None
+    consents: tuple[str, ...] = ()
+    """Which partners may read what of it, as `telematics.names.consent_term` writes that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def build_document(vehicle: Vehicle, known: Known, live: Live) -> Document:
         "make": vehicle.make,
         "model": vehicle.model,
         "year": vehicle.year,
+        "consents": list(vehicle.consents) or None,
         "odometer_mi": known.odometer_mi,
         "odometer_source": known.odometer_source,
         "odometer_at": _midnight(known.odometer_on),

@@ -1,8 +1,10 @@
 """Elasticsearch as this package and the API use it: connections, bulk requests, indices and their alias."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -13,6 +15,7 @@ from telematics.errors import UnavailableError
 from telematics.names import SEARCH_ALIAS
 from telematics.settings import Settings
 from warehouse.search.documents import Document
+from warehouse.search.sources import ConsentMark
 
 FAILURES: Final = (ApiError, TransportError)
 """What the client raises: the server refuses, or does not answer."""
@@ -20,6 +23,8 @@ BULK_DOCUMENTS: Final = 1_000
 _TIMEOUT_S: Final = 60.0
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
+_TOO_MANY: Final = 429
+_PATIENCE_S: Final = (0.5, 1.0, 2.0, 4.0)
 
 
 class IndexNotWrittenError(UnavailableError):
@@ -70,11 +75,18 @@ def connected(settings: Settings, *, timeout_s: float = _TIMEOUT_S) -> Iterator[
     except FAILURES as error:
         message = (
             f"Elasticsearch at {settings.search_address} does not do what the index needs "
-            f"({type(error).__name__}); see `piston status`, or check PISTON_SEARCH_PORT and its password"
+            f"({reason(error)}); see `piston status`, or check PISTON_SEARCH_PORT and its password"
         )
         raise UnavailableError(message) from error
     finally:
         client.close()
+
+
+def reason(error: Exception) -> str:
+    """What went wrong in a few words, without what was sent."""
+    if isinstance(error, ApiError):
+        return f"{error.status_code} {error.error}"
+    return type(error).__name__
 
 
 def current_index(client: Elasticsearch) -> str | None:
@@ -94,6 +106,25 @@ def index_number(name: str) -> int:
     return int(text) if text.isdecimal() else -1
 
 
+_READ_AT: Final = "consents_read_at"
+_GRANT_ID: Final = "consents_up_to_grant_id"
+BEFORE_ALL: Final = ConsentMark(datetime(1970, 1, 1, tzinfo=UTC), 0)
+"""Of an index whose documents hold no consents."""
+
+
+def mark_document(mark: ConsentMark) -> dict[str, Any]:
+    """The mark as an index's mapping keeps it (`_meta`)."""
+    return {_READ_AT: mark.read_at.isoformat(), _GRANT_ID: mark.grant_id}
+
+
+def parse_mark(mapping: Mapping[str, Any]) -> ConsentMark:
+    """The mark that a mapping keeps; `BEFORE_ALL` where it keeps none."""
+    kept = mapping.get("_meta", {})
+    if _READ_AT not in kept:
+        return BEFORE_ALL
+    return ConsentMark(datetime.fromisoformat(kept[_READ_AT]), int(kept[_GRANT_ID]))
+
+
 def write(client: Elasticsearch, index: str, documents: Iterable[tuple[int, Document]]) -> Written:
     """Write documents, each under its VIN with its version, in one request.
 
@@ -107,17 +138,29 @@ def write(client: Elasticsearch, index: str, documents: Iterable[tuple[int, Docu
     if not lines:
         return Written()
     body = b"\n".join([*lines, b""])
-    answer = client.perform_request(
-        "POST",
-        f"/{index}/_bulk",
-        params={"filter_path": "errors,items.*.status,items.*.error.type"},
-        headers={"content-type": "application/x-ndjson", "accept": "application/json"},
-        body=body,
-    )
+    answer = _bulk(client, index, body)
     count = len(lines) // 2
     if not answer.body["errors"]:
         return Written(count, len(body))
     return _told_apart(answer.body["items"], count, len(body))
+
+
+def _bulk(client: Elasticsearch, index: str, body: bytes) -> Any:
+    """The answer to a bulk request; a server that asks for patience (429) is asked again a little later."""
+    for wait_s in (*_PATIENCE_S, None):
+        try:
+            return client.perform_request(
+                "POST",
+                f"/{index}/_bulk",
+                params={"filter_path": "errors,items.*.status,items.*.error.type"},
+                headers={"content-type": "application/x-ndjson", "accept": "application/json"},
+                body=body,
+            )
+        except ApiError as error:
+            if error.status_code != _TOO_MANY or wait_s is None:
+                raise
+            time.sleep(wait_s)
+    raise AssertionError  # the last turn returns or raises
 
 
 def _told_apart(items: Iterable[Mapping[str, Any]], count: int, size: int) -> Written:

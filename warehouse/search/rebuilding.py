@@ -30,6 +30,7 @@ from warehouse.search.index import (
     connected,
     current_index,
     index_number,
+    mark_document,
     write,
 )
 
@@ -67,7 +68,7 @@ def rebuild(
     progress: Progress = silent,
     before_switch: Callable[[str], None] = lambda _: None,
 ) -> RebuildReport:
-    """Build a new index from registry, marts, scores and live state, and put the alias on it.
+    """Build a new index from registry, grants, marts, scores and live state, and put the alias on it.
 
     Steps: remove what a killed rebuild left; make the next index; write every document; refresh and count;
     move the alias in one request; remove the old index.
@@ -88,7 +89,8 @@ def rebuild(
         old = current_index(client)
         _remove_others(client, old)
         new = f"{SEARCH_ALIAS}-{1 + (0 if old is None else max(0, index_number(old)))}"
-        client.indices.create(index=new)
+        mark = sources.read_mark(connection)
+        client.indices.create(index=new, mappings={"_meta": mark_document(mark)})
         try:
             written, located = _fill(settings, client, new, connection, tables)
             client.indices.refresh(index=new)
@@ -127,7 +129,7 @@ def _fill(
 ) -> tuple[Written, int]:
     documents = size = located = 0
     with sources.live_state(settings) as live:
-        for vehicles in sources.batches(sources.read_vehicles(connection), BULK_DOCUMENTS):
+        for vehicles in sources.batches(sources.read_consented_vehicles(connection), BULK_DOCUMENTS):
             stored = sources.read_live(live, [vehicle.vin for vehicle in vehicles])
             batch: list[tuple[int, Document]] = []
             for vehicle, fields in zip(vehicles, stored, strict=True):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -71,12 +71,48 @@ def read_tables(client: Client, as_of: date) -> Tables:
 
 
 def read_vehicles(connection: Connection) -> Iterator[Vehicle]:
-    """Every vehicle of the registry, in blocks, so that not all of them are in memory at once."""
-    with connection.transaction(), connection.cursor(name="vehicles_to_index") as cursor:
+    """Every vehicle of the registry without its consents, in blocks: never all in memory at once."""
+    with connection.transaction(), connection.cursor(name="vehicles_to_feed") as cursor:
         cursor.itersize = _BATCH
         cursor.execute("select vin, origin, make, model, model_year from vehicles order by vin")
         for row in cursor:
             yield Vehicle(*row)
+
+
+class ConsentMark(NamedTuple):
+    """Up to where the grants were read that documents hold: what came later, the API looks up itself."""
+
+    read_at: datetime
+    grant_id: int
+    """The newest one's."""
+
+
+def read_mark(connection: Connection) -> ConsentMark:
+    """Where the grants stand now; to be read before `read_consented_vehicles`."""
+    row = connection.execute("select now(), coalesce(max(grant_id), 0) from grants").fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without groups is one row
+    return ConsentMark(*row)
+
+
+_CONSENTED: Final = """
+select v.vin, v.origin, v.make, v.model, v.model_year, coalesce(c.consents, '{}')
+from vehicles as v left join (
+    select g.vin, array_agg(distinct g.client_id || ' ' || scope) as consents
+    from grants as g cross join unnest(g.scopes) as scope
+    where g.revoked_at is null and g.granted_at <= now() and now() < g.expires_at
+    group by g.vin
+) as c using (vin)
+order by v.vin
+"""
+
+
+def read_consented_vehicles(connection: Connection) -> Iterator[Vehicle]:
+    """Every vehicle of the registry with the consents of its owner that hold now."""
+    with connection.transaction(), connection.cursor(name="vehicles_to_index") as cursor:
+        cursor.itersize = _BATCH
+        cursor.execute(_CONSENTED)
+        for vin, origin, make, model, year, consents in cursor:
+            yield Vehicle(vin, origin, make, model, year, tuple(consents))
 
 
 def count_vehicles(connection: Connection) -> int:

@@ -43,18 +43,18 @@ def test_access_cannot_be_made_without_the_gate(seal: object) -> None:
         VehicleAccess(CLIENT_ID, VIN, frozenset(Scope), seal)
 
 
-async def test_a_fleet_is_what_owners_consented_to_and_the_token_covers(world: World) -> None:
+async def test_what_changed_since_the_index_counts_as_far_as_the_token_reaches(world: World) -> None:
     world.grant(Scope.TELEMETRY_READ, Scope.DTC_READ)
-    world.grant(Scope.DEVICE_COMMAND, vin=OTHER_VIN)
-    asking = world.scope(Scope.DTC_READ, Scope.ODOMETER_READ, Scope.DEVICE_COMMAND)
-    fleet = await ConsentGate(world.grants, world.clock).open_fleet(asking)
-    assert [(group.vins, group.scopes) for group in fleet.groups] == [(VIN, {Scope.DTC_READ})]
-    assert fleet.within([Scope.DTC_READ], but_not=[Scope.DTC_READ]) == ()
+    world.grant(Scope.TELEMETRY_READ, vin=OTHER_VIN)
+    asking = world.scope(Scope.DTC_READ, Scope.ODOMETER_READ)
+    fleet = await ConsentGate(world.grants, world.clock).open_fleet(asking, world.clock(), 0)
+    assert fleet.changed == {VIN: {Scope.DTC_READ}, OTHER_VIN: frozenset()}
+    assert (fleet.client_id, fleet.scopes) == (CLIENT_ID, asking.scopes)
 
 
 async def test_a_token_that_reads_nothing_opens_no_fleet(world: World) -> None:
     with pytest.raises(InsufficientScopeError):
-        await ConsentGate(world.grants).open_fleet(world.scope(Scope.TELEMETRY_WRITE))
+        await ConsentGate(world.grants).open_fleet(world.scope(Scope.TELEMETRY_WRITE), world.clock(), 0)
 
 
 async def test_what_was_found_is_opened_as_far_as_each_consent_reaches(world: World) -> None:
@@ -66,4 +66,4 @@ async def test_what_was_found_is_opened_as_far_as_each_consent_reaches(world: Wo
 @pytest.mark.parametrize("seal", [None, object(), True])
 def test_a_fleet_cannot_be_made_without_the_gate(seal: object) -> None:
     with pytest.raises(TypeError, match="gate"):
-        FleetAccess(CLIENT_ID, frozenset(Scope), (), seal)
+        FleetAccess(CLIENT_ID, frozenset(Scope), {}, seal)
