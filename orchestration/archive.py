@@ -5,18 +5,22 @@ archived yesterday is due today. Each archived day is materialised as its own pa
 days lie in the archive and what became of them.
 """
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 import dagster as dg
 
 from orchestration.checks import as_result
 from orchestration.faults import told_apart
-from orchestration.loads import DAY_LEDGER, OWNERS, WAREHOUSE_POOL, WARM_TELEMETRY
+from orchestration.loads import DAY_LEDGER, MAX_NAMED, OWNERS, WAREHOUSE_POOL, WARM_TELEMETRY
 from orchestration.partitions import DAYS
 from orchestration.retention import RETENTION
 from telematics.clock import utc_today
 from telematics.settings import Settings
+from warehouse import clients
 from warehouse.archive import archiving, checks, restoring
+from warehouse.archive import ledger as archive_ledger
 
 ARCHIVE: Final = dg.AssetKey(["archive", "telemetry"])
 ARCHIVE_RETENTION: Final = dg.AssetKey(["archive", "telemetry_retention"])
@@ -85,6 +89,30 @@ def archive_retention(
     )
 
 
+def refuse_archived(settings: Settings, first: date, until: date) -> None:
+    """End a step that builds from ClickHouse's records of days that only the archive holds.
+
+    It would build these days from nothing and replace what was built of them before.
+
+    Raises:
+        dagster.Failure: there are such days; the sentence names them.
+    """
+    with told_apart(), clients.timescale(settings) as connection:
+        files = archive_ledger.current_files(connection, first, until, serving_only=True)
+    if files:
+        raise dg.Failure(description=refusal([file.day for file in files]), allow_retries=False)
+
+
+def refusal(days: Sequence[date]) -> str:
+    """The sentence that says why nothing was built."""
+    named = ", ".join(day.isoformat() for day in days[:MAX_NAMED])
+    more = f" and {len(days) - MAX_NAMED} more" if len(days) > MAX_NAMED else ""
+    return (
+        f"nothing was built: the records of {named}{more} lie in the archive alone; materialise "
+        "analytics/telemetry for these days first, which brings them back to ClickHouse"
+    )
+
+
 def report_day(instance: dg.DagsterInstance, day: archiving.ArchivedDay) -> None:
     """Show one archived day as a materialised partition of archive/telemetry."""
     instance.report_runless_asset_event(
@@ -105,26 +133,26 @@ def report_day(instance: dg.DagsterInstance, day: archiving.ArchivedDay) -> None
 
 def faults(report: archiving.ArchiveReport) -> str:
     """The sentence that names days whose copies differ."""
-    named = "; ".join(f"{kept.day}: {kept.reason}" for kept in report.faults[:5])
-    more = f"; and {len(report.faults) - 5} more" if len(report.faults) > 5 else ""
+    named = "; ".join(f"{kept.day}: {kept.reason}" for kept in report.faults[:MAX_NAMED])
+    more = f"; and {len(report.faults) - MAX_NAMED} more" if len(report.faults) > MAX_NAMED else ""
     return f"{named}{more}. They stay in ClickHouse; {len(report.archived)} other days are archived"
 
 
-@dg.asset_check(asset=ARCHIVE, name="parity")
+@dg.asset_check(asset=ARCHIVE, name="parity", additional_deps=[ARCHIVE_RETENTION])
 def archive_parity(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """Days that ClickHouse and the archive both hold have the same counts and sums, column by column."""
     with told_apart():
         return as_result(checks.archive_parity(settings))
 
 
-@dg.asset_check(asset=ARCHIVE, name="complete")
+@dg.asset_check(asset=ARCHIVE, name="complete", additional_deps=[ARCHIVE_RETENTION])
 def archive_complete(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """Every day that ClickHouse gave up has its file and manifest in the storage."""
     with told_apart():
         return as_result(checks.archive_complete(settings))
 
 
-@dg.asset_check(asset=ARCHIVE, name="sound")
+@dg.asset_check(asset=ARCHIVE, name="sound", additional_deps=[ARCHIVE_RETENTION])
 def archive_sound(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """The files that nobody looked at for longest, read back whole, are what their manifests say."""
     with told_apart():

@@ -7,6 +7,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
+from orchestration.archive import refuse_archived
 from orchestration.dbt_manifest import DBT, PROJECT, TARGETS, ensure_manifest, target_path
 from orchestration.dbt_runs import DbtRuns
 from orchestration.loads import OWNERS
@@ -110,6 +111,7 @@ def dbt_clickhouse(
     context: dg.AssetExecutionContext, dbt_clickhouse_runs: DbtRuns, settings: dg.ResourceParam[Settings]
 ) -> Iterator[Any]:
     """What dbt builds in ClickHouse."""
+    refuse_archived(settings, *days_of(context))
     port = (settings.host, settings.clickhouse_http_port)
     yield from dbt_clickhouse_runs.build(context, settings.data, port, day_flags(*days_of(context)))
 

@@ -60,7 +60,7 @@ def analytics_telemetry(
     """
     first, until = days_of(context)
     with told_apart():
-        report = day_load.load_days(settings, first, until, context.run_id, progress=context.log.info)
+        report = day_load.load_days(settings, first, until, context.run.run_id, progress=context.log.info)
     if report.out_of_reach:
         # what follows from these days must not be built from nothing; the others are loaded, and stay so
         raise dg.Failure(description=out_of_reach(report.out_of_reach), allow_retries=False)

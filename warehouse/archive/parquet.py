@@ -1,11 +1,13 @@
 """A day's rows from ClickHouse into a local Parquet file, and a stored file's rows back."""
 
 import hashlib
+import io
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +22,8 @@ from warehouse.archive.sums import ContentSums
 _TAIL_BYTES = 8
 """A Parquet file ends with its footer's length (4 bytes, little-endian) and the magic number PAR1."""
 _MAGIC = b"PAR1"
+_GROUPS_KEY = "piston.row_groups"
+"""Entry of the footer's key-value metadata: place and SHA-256 of each row group."""
 _SETTINGS = {
     # a day has one partition, ordered by (vin, time): sorting in that order needs little memory
     "optimize_read_in_order": 1,
@@ -39,9 +43,44 @@ class FileFacts:
     """Of the whole file."""
     footer_byte_count: int
     footer_sha256: str
-    """Of the metadata at its end with the eight bytes after it: what a reader of a part of the file checks,
-    besides the checksum of each page."""
+    """Of the metadata at its end with the eight bytes after it. The metadata hold the SHA-256 of each row
+    group, so whoever reads a part of the file can check what was read."""
     content: ContentSums
+
+
+class RowGroup(NamedTuple):
+    """Where a row group lies in its file, and what it is."""
+
+    offset: int
+    byte_count: int
+    sha256: str
+
+
+class _HashingFile(io.RawIOBase):
+    """A file to write to that knows the SHA-256 of each of its parts."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._start = self._end = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        count = self._file.write(data)
+        self._end += count
+        return count
+
+    def tell(self) -> int:
+        return self._end
+
+    def next_part(self) -> RowGroup:
+        """What was written since the last call."""
+        part = RowGroup(self._start, self._end - self._start, self._digest.hexdigest())
+        self._start, self._digest = self._end, hashlib.sha256()
+        return part
 
 
 def write_day(client: Client, day: date, target: Path) -> FileFacts:
@@ -61,7 +100,14 @@ def write_day(client: Client, day: date, target: Path) -> FileFacts:
     stream = client.raw_stream(
         query, warm_days.day_bounds(day, day + timedelta(1)), settings=_SETTINGS, fmt="ArrowStream"
     )
-    with stream, pq.ParquetWriter(target, schema, **layout.writer_options()) as writer:
+    groups: list[RowGroup] = []
+    with (
+        stream,
+        target.open("wb") as file,
+        _HashingFile(file) as sink,
+        pq.ParquetWriter(sink, schema, **layout.writer_options()) as writer,
+    ):
+        sink.next_part()  # the magic number at the beginning
         pending: list[pa.RecordBatch] = []
         rows = 0
         for batch in pa.ipc.open_stream(stream):
@@ -70,10 +116,13 @@ def write_day(client: Client, day: date, target: Path) -> FileFacts:
             while rows >= layout.ROW_GROUP_ROWS:
                 table = pa.Table.from_batches(pending)
                 _write_group(writer, table.slice(0, layout.ROW_GROUP_ROWS), schema, content)
+                groups.append(sink.next_part())
                 rest = table.slice(layout.ROW_GROUP_ROWS)
                 pending, rows = rest.to_batches(), rest.num_rows
         if rows:
             _write_group(writer, pa.Table.from_batches(pending), schema, content)
+            groups.append(sink.next_part())
+        writer.add_key_value_metadata({_GROUPS_KEY: json.dumps(groups)})
     return _facts(target, content)
 
 
@@ -107,6 +156,20 @@ def read_footer(file: BinaryIO, size: int, key: str) -> bytes:
         raise DamagedError(message)
     file.seek(size - length)
     return file.read(length)
+
+
+def row_groups(metadata: pq.FileMetaData, key: str) -> list[RowGroup]:
+    """Place and SHA-256 of each row group, as the file's own (checked) metadata have them.
+
+    Raises:
+        DamagedError: they have none.
+    """
+    try:
+        groups = [RowGroup(*group) for group in json.loads(metadata.metadata[_GROUPS_KEY.encode()])]
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{key}: its metadata do not say what its row groups are"
+        raise DamagedError(message) from error
+    return groups
 
 
 def open_file(file: BinaryIO | str) -> pq.ParquetFile:

@@ -1,15 +1,16 @@
 """One vehicle's rows of archived days, read from the storage in parts.
 
-A lookup reads the footer, then of one or two row groups only the columns asked for: rows lie in the order of
-VINs, so the statistics tell which groups can hold the vehicle. The footer is checked against the SHA-256 that
-the ledger keeps of it, pages against their own checksums, so nothing damaged is ever returned.
+A lookup reads the footer, then one or two row groups whole: rows lie in the order of VINs, so the statistics
+tell which groups can hold the vehicle. The footer is checked against the SHA-256 that the ledger keeps of it,
+a row group against the SHA-256 that the footer keeps of it, so nothing damaged is ever returned.
 """
 
 import hashlib
+import io
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from threading import Lock
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -53,10 +54,13 @@ class ArchiveReader:
         try:
             with self._storage.open(file.key) as source:
                 metadata = self._metadata(file, source)
-                stored = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
                 columns = [name for name in wanted.names if name in metadata.schema.to_arrow_schema().names]
-                groups = row_groups(metadata, vin, start, end)
-                tables = [stored.read_row_group(number, columns=columns) for number in groups]
+                tables = [
+                    pq.ParquetFile(
+                        _fetch_group(file, source, metadata, number), metadata=metadata
+                    ).read_row_group(number, columns=columns)
+                    for number in row_groups(metadata, vin, start, end)
+                ]
         except OfflineError as error:
             raise NotRestoredError((file.day,)) from error
         except MissingObjectError as error:
@@ -88,6 +92,50 @@ class ArchiveReader:
                 self._footers.pop(next(iter(self._footers)))
             self._footers[file.key] = metadata
         return metadata
+
+
+class _PartOfFile(io.RawIOBase):
+    """One row group of a file that is as long as the whole and holds nothing else.
+
+    Raises `OSError` when anything else is read.
+    """
+
+    def __init__(self, group: parquet.RowGroup, content: bytes, size: int) -> None:
+        self._group = group
+        self._content = content
+        self._size = size
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        start = self._at - self._group.offset
+        if start < 0 or size < 0 or start + size > len(self._content):
+            message = "a part of the file that was not fetched"
+            raise OSError(message)
+        self._at += size
+        return self._content[start : start + size]
+
+
+def _fetch_group(file: ArchivedFile, source: BinaryIO, metadata: pq.FileMetaData, number: int) -> _PartOfFile:
+    group = parquet.row_groups(metadata, file.key)[number]
+    source.seek(group.offset)
+    content = source.read(group.byte_count)
+    if hashlib.sha256(content).hexdigest() != group.sha256:
+        message = f"{file.key}: a row group is not what was archived; see `piston archive verify`"
+        raise DamagedError(message)
+    return _PartOfFile(group, content, file.byte_count)
 
 
 def footer_alone(footer: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telematics.clock import day_start
 from warehouse.archive.ledger import ArchivedFile
@@ -43,6 +44,12 @@ def fetch(
 
 
 def _records(table: pa.Table, fields: Sequence[str], after: Position | None, count: int) -> list[Row]:
+    before = 0
+    if after is not None:
+        # the table begins at the position's moment: rows of that moment alone can lie at or before it
+        moment = pa.scalar(after.time, pa.timestamp("us", "UTC"))
+        before = pc.sum(pc.equal(table.column("time"), moment)).as_py() or 0
+    table = table.slice(0, before + count)
     positions = [
         Position(*cells)
         for cells in zip(*(table.column(name).to_pylist() for name in _IDENTITY), strict=True)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow.parquet as pq
 import pytest
 from clickhouse_connect.driver.client import Client
 
 from telematics.clock import day_start
 from tests.warehouse.archive.conftest import Road
 from tests.warehouse.conftest import Row, with_changes
+from warehouse.archive import layout, reading
 from warehouse.archive.errors import DamagedError
 from warehouse.day_load import load_days
 from warehouse.dirty import dirty_days
@@ -67,6 +69,25 @@ async def test_pages_across_archive_cold_and_hot_hold_every_record_once(
     assert all(page.pending_days == () for page in pages)
     part, _ = await read_all(stores, vin, rows[1].time, rows[4].time, limit=limit, fields=["speed_mph"])
     assert part == [{"speed_mph": 45.36}] * 3
+
+
+async def test_a_day_of_many_row_groups_is_read_where_the_vehicle_is(
+    road: Road, stores: HistoryStores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "ROW_GROUP_ROWS", 16)
+    day = road.fleet.day()
+    fleet = [road.fleet.install() for _ in range(3)]
+    rows = {vin: road.fleet.make_rows(imei, day, 40) for imei, vin in fleet}
+    [day] = road.write_and_archive([row for part in rows.values() for row in part])
+    stored = pq.read_metadata(Path(road.settings.archive) / road.file(day).key)
+    assert stored.num_row_groups == 8
+    span = day_start(day), day_start(day + DAY)
+    for vin, part in rows.items():
+        assert identities((await read_all(stores, vin, *span, limit=7))[0]) == expected(part)
+        wanted = list(reading.row_groups(stored, vin, *span))
+        assert 3 <= len(wanted) <= 4
+    assert list(reading.row_groups(stored, "A", *span)) == []
+    assert list(reading.row_groups(stored, vin, span[1], span[1] + DAY)) == []
 
 
 async def test_every_tier_gives_the_same_values(road: Road, stores: HistoryStores) -> None:
