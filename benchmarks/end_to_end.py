@@ -44,7 +44,7 @@ _FRESHNESS_S: Final = 25.0
 _SETTLE_S: Final = 3.0
 _PATIENCE_S: Final = 180.0
 _LIVE_RECORDS_PER_FRAME: Final = 1.4
-_MOST_LIVE: Final = 70_000
+_MOST_LIVE: Final = 120_000
 _MOST_BACKFILL: Final = 250_000
 """Records a second that are prepared: more than this machine can take."""
 _SPAN_MS: Final = 2 * 3_600_000

@@ -78,11 +78,13 @@ class FleetLoad:
         )
         in_flight = frame_count = record_count = 0
         latencies: list[float] = []
-        while in_flight or waiting:
+        while True:
             now = clock()
             while waiting and (waiting[0][0] <= now or now >= deadline):
                 _, device = waiting.popleft()
                 in_flight += now < deadline and device.send(now)
+            if not in_flight and not waiting:
+                break
             pause_s = max(0.0, waiting[0][0] - now) if waiting else _SILENCE_S
             ready = self._epoll.poll(pause_s, max(1, in_flight))
             if not ready and not waiting and in_flight:
