@@ -146,8 +146,8 @@ def load_days(
         archived, out_of_reach = restoring.within_reach(settings, lock, states, run_id)
         missing = {day.day for day in out_of_reach}
         states = [state for state in states if state.day not in missing]
-        # a partition that is left of an archived day is nobody's: the file counts
-        kept |= {day: file.row_count for day, file in archived.items()}
+        # what is left of an archived day in ClickHouse is merged with its file
+        kept |= {day: max(file.row_count, kept.get(day, 0)) for day, file in archived.items()}
         with staging.installations_table(client, lock, run_id) as installations:
             load = _Load(settings, client, lock, run_id, installations, clock, archived)
             for number, part in enumerate(slices(states, kept)):
@@ -232,13 +232,11 @@ class _Load:
         if not files:
             self._stage(table, hot, first, until, [held] if has_kept else [])
             return
-        others = ", ".join(f"{file.day:%Y%m%d}" for file in files)
         with staging.days_table(self.client, self.run_id, f"{number}_archived") as unpacked:
             storage = open_storage(self.settings)
             for file in files:
                 self._unpack(storage, file, unpacked)
-            kept = [f"{held} and toYYYYMMDD(time) not in ({others})", unpacked]
-            self._stage(table, hot, first, until, kept)
+            self._stage(table, hot, first, until, [held, unpacked])
 
     def _unpack(self, storage: ArchiveStorage, file: ArchivedFile, table: str) -> None:
         try:
@@ -249,8 +247,9 @@ class _Load:
             raise
 
     def _distinct_kept(self, day: date) -> int:
-        # an archived file was compared row by row, and its number of rows is what it holds
-        return self.archived[day].row_count if day in self.archived else _distinct_kept(self.client, day)
+        # an archived file was compared row by row: its rows are different ones
+        archived = self.archived[day].row_count if day in self.archived else 0
+        return max(archived, _distinct_kept(self.client, day))
 
     def _stage(self, table: str, hot: Connection, first: date, until: date, kept: Sequence[str]) -> None:
         names = ", ".join([*columns.DERIVED, *(column.name for column in columns.COPIED), *columns.RESOLVED])

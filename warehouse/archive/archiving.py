@@ -11,9 +11,10 @@ Per day:
 6. ClickHouse's partition is dropped.
 
 Dying before 5 leaves at most objects that nobody names; the next call makes the same ones again, finds them
-there and goes on. Dying between 5 and 6 leaves a partition that nobody asks; the next call drops it. Loads
-wait for steps 5 and 6 only. An offline storage class cannot be read back, so there the file is first stored
-and read back under another key in STANDARD, then stored in its class; the storage vouches for its SHA-256.
+there and goes on. Dying between 5 and 6 leaves a partition that nobody asks; the next call compares it with
+the file and drops it. Loads wait for steps 5 and 6 only. An offline storage class cannot be read back, so
+there the file is first stored and read back under another key in STANDARD, then stored in its class, where
+the storage vouches for its SHA-256.
 """
 
 import tempfile
@@ -33,7 +34,8 @@ from telematics.settings import Settings
 from warehouse import clients, ledger, warm_days
 from warehouse.archive import layout, parquet, sums, verification
 from warehouse.archive import ledger as archive_ledger
-from warehouse.archive.errors import DamagedError, ParityError
+from warehouse.archive.errors import DamagedError, MissingObjectError, ParityError
+from warehouse.archive.ledger import ArchivedFile
 from warehouse.archive.manifest import Manifest, make_manifest
 from warehouse.archive.storage import ArchiveStorage, open_storage
 from warehouse.ledger import DayState, KeptDay
@@ -98,7 +100,7 @@ def archive_days(
         raise ConfigurationError(message)
     started = time.monotonic()
     archiving = _Archiving(settings, open_storage(settings), clock, progress)
-    finish_drops(settings, progress)
+    finish_drops(settings, archiving.storage, progress)
     archived: list[ArchivedDay] = []
     kept: list[KeptDay] = []
     faults: list[KeptDay] = []
@@ -135,17 +137,38 @@ def due_days(
     ]
 
 
-def finish_drops(settings: Settings, progress: Progress = silent) -> list[date]:
-    """Drop what ClickHouse still holds of days that the archive serves: a call before this one died there."""
+def finish_drops(settings: Settings, storage: ArchiveStorage, progress: Progress = silent) -> list[date]:
+    """Drop what ClickHouse still holds of days that the archive serves: a call before this one died there.
+
+    Only what adds up to the archived file goes. Anything else stays for a load, which merges it with the
+    file; `checks.archive_parity` names it.
+
+    Raises:
+        StorageError: the storage does not answer.
+    """
+    dropped: list[date] = []
     with clients.clickhouse(settings) as client:
         if not (held := _partitions(client)):
             return []
         with ledger.merge_lock(settings, progress) as lock:
-            left = [state.day for state in ledger.day_states(lock, sorted(held)) if state.is_archived]
-            for day in left:
+            for day, file in sorted(archive_ledger.files_of(lock, sorted(held)).items()):
+                if differences := _left_differs(client, storage, file):
+                    progress(f"{day}: ClickHouse holds other rows of it than the archive ({differences})")
+                    continue
                 _drop_partition(client, day)
+                dropped.append(day)
                 progress(f"{day}: what was left of it in ClickHouse is dropped, the archive holds it")
-    return left
+    return dropped
+
+
+def _left_differs(client: Client, storage: ArchiveStorage, file: ArchivedFile) -> str | None:
+    key = layout.manifest_key(file.key)
+    try:
+        manifest = Manifest.from_json(storage.read(key), key)
+    except (DamagedError, MissingObjectError) as error:
+        return str(error)
+    found = manifest.facts.content.differences(sums.of_clickhouse(client, file.day))
+    return ", ".join(found[:5]) or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from telematics.errors import ConfigurationError, UnavailableError
 from tests.warehouse.archive.conftest import Road
 from tests.warehouse.conftest import with_changes
-from warehouse.archive import layout, sums
+from warehouse.archive import checks, layout, sums
 from warehouse.archive.archiving import archive_days, due_days, finish_drops
 from warehouse.archive.errors import StorageError
 from warehouse.archive.storage import open_storage
@@ -188,7 +188,7 @@ def test_what_a_killed_call_left_is_found_and_finished(
     load_days(road.settings, day, day + timedelta(1), "back")
     assert held(warm, day) == 5
     hot.execute("update day_loads set warm_dropped_at = now() where day = %s", [day])
-    assert day in finish_drops(road.settings)
+    assert day in finish_drops(road.settings, open_storage(road.settings))
     assert held(warm, day) == 0
     # as if killed before the ledger: file and manifest are there, and are taken as they are
     load_days(road.settings, day, day + timedelta(1), "back again")
@@ -197,6 +197,25 @@ def test_what_a_killed_call_left_is_found_and_finished(
     assert [done.version for done in road.archive([day]).archived] == [1]
     assert road.file(day).key == before.key
     assert len(list((Path(road.settings.archive) / before.key).parent.iterdir())) == 2
+
+
+def test_rows_that_only_clickhouse_holds_of_an_archived_day_are_kept_and_merged(
+    road: Road, warm: Client, hot: psycopg.Connection
+) -> None:
+    imei, _ = road.fleet.install()
+    [day] = road.write_and_archive(road.fleet.make_rows(imei, road.fleet.day(), 5))
+    # whoever wrote this did not go by the ledger
+    warm.command(
+        "insert into analytics.telemetry (time, device_id, event_id, content_hash, received_at) "
+        f"values ('{day} 12:00:00', '{imei}', 0, 77, '{day} 12:00:01')"
+    )
+    assert archive_days(road.settings, day + timedelta(9), 7, only={day}).archived == ()
+    assert held(warm, day) == 1, "not what the archive holds: it stays"
+    found = checks.archive_parity(road.settings, [day])
+    assert not found.passed
+    assert "5 rows against 1" in found.description
+    assert load_days(road.settings, day, day + timedelta(1), "mend").row_count == 6
+    assert [(done.version, done.row_count) for done in road.archive([day]).archived] == [(2, 6)]
 
 
 def test_a_damaged_file_under_the_key_is_not_overwritten_but_passed_over(road: Road, warm: Client) -> None:

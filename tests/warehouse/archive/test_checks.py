@@ -89,7 +89,7 @@ def test_sound_finds_every_damaged_file_in_turn_and_one_that_is_mended(road: Roa
     assert checks.archive_sound(road.settings).numbers["files_read"] == 3
     path = Path(road.settings.archive) / road.file(days[1]).key
     content = path.read_bytes()
-    path.write_bytes(content[:50] + b"\0" + content[51:])
+    path.write_bytes(content[:50] + bytes([content[50] ^ 1]) + content[51:])
     outcomes = [checks.archive_sound(road.settings, count=1) for _ in days]
     assert [outcome.passed for outcome in outcomes] == [True, False, True]
     assert path.name in outcomes[1].description
