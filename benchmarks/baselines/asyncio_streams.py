@@ -8,8 +8,8 @@ library has. A frame takes two reads, header and rest, and the checksum comes fr
 so it is not slow on purpose; it has no shortcut either (no uvloop, no protocol class, no reads past a frame),
 so it is not tuned. Nothing is made durable: what it acknowledges may be lost.
 
-The deadlines decide its figure: with one for header and rest together it takes about three quarters,
-without any about half of the time. Both fall out of the band around the reference figure (35 to 42 µs where that was
+The deadlines decide its figure: with one for header and rest together it takes about three quarters, without
+any about half of the time. Both fall out of the band around the reference figure (35 to 42 µs where that was
 measured), so they are not what was measured there; this one lies in it.
 
 Run as `python -m benchmarks.baselines.asyncio_streams`; prints its port and serves until its input ends.
