@@ -131,8 +131,11 @@ class Elasticsearch(Server):
             write_private(folders["config"] / name, text, account.uid, account.gid)
             for name, text in self.configuration().items()
         ]
+        launcher_options = ["-XX:TieredStopAtLevel=1"]
+        if found.jdk.is_ours:  # its helper for starting processes wants the C library it was built for
+            launcher_options.append("-Djdk.lang.Process.launchMechanism=VFORK")
         environment = {
-            "CLI_JAVA_OPTS": "-XX:TieredStopAtLevel=1",  # of the launcher
+            "CLI_JAVA_OPTS": " ".join(launcher_options),
             "ES_JAVA_HOME": str(found.jdk.home),
             "ES_PATH_CONF": str(folders["config"]),
             "ES_TMPDIR": str(folders["tmp"]),
