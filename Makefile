@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 DBT := $(BIN)/dbt --quiet parse --project-dir dbt_project --profiles-dir dbt_project
 
-.PHONY: help install demo up test test-long check format down lock clean
+.PHONY: help install demo up test test-long bench docs check format down lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,20 @@ test: $(READY) ## every test, on real servers that the tests start and stop them
 
 test-long: $(READY) ## also the tests that replay whole recordings, and fifty rounds of kill -9
 	@$(BIN)/pytest
+
+BENCHES := decode gateway sink live end-to-end search
+bench: $(READY) ## measure everything on this machine (15 minutes, best left alone), then write docs/performance.md
+	@mkdir -p docs/performance
+	@for name in $(BENCHES); do echo "piston bench $$name"; \
+	  $(BIN)/piston bench $$name --json > docs/performance/$$name.json.new && \
+	  mv docs/performance/$$name.json.new docs/performance/$$name.json; done
+	@$(BIN)/python -m benchmarks.page
+
+docs: $(READY) ## the dbt documentation with lineage, below dbt_project/target/docs (needs the running stack)
+	@for target in timescale clickhouse; do \
+	  $(BIN)/dbt --quiet docs generate --static --project-dir dbt_project --profiles-dir dbt_project \
+	    --target $$target --target-path target/docs/$$target && \
+	  echo "dbt_project/target/docs/$$target/static_index.html"; done
 
 check: $(READY) ## everything that can be said without running it
 	@$(BIN)/ruff format --check --quiet . && echo "format: ok"

@@ -140,12 +140,30 @@ def end_to_end(figures: Figures) -> bytes:
     return _png(figure)
 
 
+def search(figures: Figures) -> bytes:
+    """Median and 99th percentile of searches, by how many vehicles the partner may find or what it asks."""
+    figure, (axes,) = _figure(1, "Search: the whole API, one request after another", height=4.2)
+    prefix = "search_p99_ms_"
+    kinds = [name.removeprefix(prefix) for name in figures if name.startswith(prefix)]
+    bars: dict[str, tuple[float, str]] = {}
+    for kind in kinds:
+        words = kind.replace("_", " ")
+        bars[f"{words}, p99"] = (figures[f"{prefix}{kind}"], OURS)
+        if (middle := figures.get(f"search_p50_ms_{kind}")) is not None:
+            bars[f"{words}, median"] = (middle, OTHER)
+    _bars(axes, bars)
+    axes.axvline(50, **_LIMIT)
+    axes.set(title="dashed: at most, for p99", xlabel="ms")
+    return _png(figure)
+
+
 PLOTS: Final[Mapping[str, Callable[[Figures], bytes]]] = {
     "decode": decode,
     "gateway": gateway,
     "sink": sink,
     "live": live,
     "end-to-end": end_to_end,
+    "search": search,
 }
 """Benchmark → its plot."""
 
