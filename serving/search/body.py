@@ -104,7 +104,8 @@ def _word(fleet: FleetAccess, word: str) -> Body:
     if len(word) > 1:
         ways.append(_counts(32, {"prefix": {"vin.text": word}}))
     if len(word) >= _VIN_FUZZY_CHARS:
-        ways.append(_counts(10, _resembles("vin.text", word)))
+        # every VIN is a word of its own: with the maker's three characters sure, most are never looked at
+        ways.append(_counts(10, _resembles("vin.text", word, sure_chars=3)))
     if word.isascii() and word.isdecimal() and len(word) == 4:
         ways.append(_counts(12, {"term": {"year": int(word)}}))
     ways += _code_ways(fleet, word)
@@ -131,14 +132,15 @@ def _begins(field: str, word: str) -> Body:
     return {"match_bool_prefix": {field: {"query": word, "operator": "and"}}}
 
 
-def _resembles(field: str, word: str) -> Body:
+def _resembles(field: str, word: str, *, sure_chars: int = 1) -> Body:
+    """The word with typing errors, but not in its first characters."""
     return {
         "match": {
             field: {
                 "query": word,
                 "operator": "and",
                 "fuzziness": _FUZZY,
-                "prefix_length": 1,
+                "prefix_length": sure_chars,
                 "max_expansions": 50,
             }
         }
