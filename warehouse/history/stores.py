@@ -10,6 +10,7 @@ from clickhouse_connect.driver.client import Client
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from telematics.errors import ConfigurationError, UnavailableError
 from telematics.settings import Settings
 from warehouse import clients
 from warehouse.archive.reading import ArchiveReader
@@ -84,13 +85,16 @@ class HistoryStores:
         """What some work on the archive returns, run in a thread of our own.
 
         Raises:
-            StorageError: the object storage does not answer.
-            ConfigurationError: PISTON_ARCHIVE_… names no usable place.
+            UnavailableError: the object storage does not answer, or PISTON_ARCHIVE_… names no usable place.
         """
-        if self._archive is None:
-            self._archive = ArchiveReader(open_storage(self._settings))
-        archive = self._archive
-        return await self._in_thread(lambda: work(archive))
+        try:
+            if self._archive is None:
+                self._archive = ArchiveReader(open_storage(self._settings))
+            archive = self._archive
+            return await self._in_thread(lambda: work(archive))
+        except ConfigurationError as error:
+            # whoever reads can do nothing about it, and other days can be read
+            raise UnavailableError(str(error)) from error
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)

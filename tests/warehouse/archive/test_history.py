@@ -11,6 +11,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 
 from telematics.clock import day_start
+from telematics.errors import UnavailableError
 from tests.warehouse.archive.conftest import Road
 from tests.warehouse.conftest import Row, with_changes
 from warehouse.archive import layout, reading
@@ -169,6 +170,19 @@ async def test_a_wrong_pairing_is_mended_in_an_archived_day(
     span = day_start(day), day_start(day + DAY)
     assert (await read_all(stores, wrong, *span))[0] == []
     assert identities((await read_all(stores, right, *span))[0]) == expected(rows)
+
+
+async def test_an_archive_that_cannot_be_reached_leaves_other_days_readable(road: Road) -> None:
+    imei, vin = road.fleet.install()
+    days = [road.fleet.day(number) for number in range(2)]
+    road.write_and_archive(road.fleet.make_rows(imei, days[0], 3))
+    road.fleet.write(road.fleet.make_rows(imei, days[1], 3))
+    stores = await HistoryStores.open(road.settings.model_copy(update={"archive_url": "ftp://nowhere"}))
+    with pytest.raises(UnavailableError, match="PISTON_ARCHIVE_URL"):
+        await read(stores, vin, day_start(days[0]), day_start(days[1]))
+    page = await read(stores, vin, day_start(days[1]), day_start(days[1] + DAY))
+    assert (len(page.records), page.tiers) == (3, ("hot",))
+    await stores.close()
 
 
 @pytest.mark.parametrize("place", ["page", "footer", "cut", "gone"])
