@@ -9,6 +9,8 @@ from orchestration.checks import newest_complete_day
 from orchestration.definitions import defs
 from orchestration.jobs import (
     CAUSE_TAG,
+    archive_job,
+    archive_schedule,
     daily_schedule,
     due_day,
     hot_retention_schedule,
@@ -61,6 +63,22 @@ def test_today_is_not_asked_for_twice_while_it_is_at_work(instance: dg.DagsterIn
 def test_retention_has_no_partition(instance: dg.DagsterInstance):
     tick = _tick(hot_retention_schedule, datetime(2026, 3, 1, 1, 30, tzinfo=UTC), instance)
     assert [request.partition_key for request in tick.run_requests] == [None]
+
+
+def test_the_archive_is_looked_after_every_hour_by_one_run_at_a_time(instance: dg.DagsterInstance):
+    tick = _tick(archive_schedule, datetime(2026, 3, 1, 2, 50, tzinfo=UTC), instance)
+    [request] = tick.run_requests
+    assert request.partition_key is None
+    instance.add_run(
+        dg.DagsterRun(
+            job_name=archive_job.name,
+            run_id=str(uuid.uuid4()),
+            status=dg.DagsterRunStatus.STARTED,
+            tags=dict(request.tags),
+        )
+    )
+    later = _tick(archive_schedule, datetime(2026, 3, 1, 3, 50, tzinfo=UTC), instance)
+    assert later.run_requests == []
 
 
 def test_the_day_of_a_tick_is_the_utc_day():

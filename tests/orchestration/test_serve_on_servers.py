@@ -56,6 +56,7 @@ def test_it_serves_the_location_with_schedules_on_and_ends_without_leftovers(
                     "daily_schedule",
                     "today_schedule",
                     "hot_retention_schedule",
+                    "archive_schedule",
                     "training_schedule",
                     "scoring_schedule",
                 ),
