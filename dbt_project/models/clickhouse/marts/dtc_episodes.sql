@@ -102,14 +102,14 @@ episodes as (
         vin,
         code,
         episode,
-        min(numbered.first_seen_at) as first_seen_at,
-        max(numbered.last_seen_at) as last_seen_at,
-        argMax(numbered.last_list_at, numbered.date) as last_list_at,
-        argMax(numbered.next_list_at, numbered.date) as next_list_at,
-        argMax(numbered.next_list_date, numbered.date) as next_list_date,
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        argMax(last_list_at, date) as last_list_at,
+        argMax(next_list_at, date) as next_list_at,
+        argMax(next_list_date, date) as next_list_date,
         count() as day_count,
-        sum(numbered.record_count) as record_count,
-        max(numbered.origin) as origin
+        sum(record_count) as record_count,
+        max(origin) as origin
     from numbered
     group by vin, code, episode
 

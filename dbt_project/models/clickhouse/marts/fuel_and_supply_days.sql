@@ -98,22 +98,26 @@ refuelled as (
 
 ),
 
+refuelling_rises as (
+
+    select
+        vin,
+        recorded_date,
+        refuelling,
+        max(recent_rise_pct) as refuelled_pct
+    from refuelled
+    group by vin, recorded_date, refuelling
+
+),
+
 refuelled_days as (
 
     select
         vin,
         recorded_date,
-        sum(rise_pct) as refuelled_pct,
+        sum(refuelled_pct) as refuelled_pct,
         count() as refuelling_count
-    from (
-        select
-            vin,
-            recorded_date,
-            refuelling,
-            max(recent_rise_pct) as rise_pct
-        from refuelled
-        group by vin, recorded_date, refuelling
-    )
+    from refuelling_rises
     group by vin, recorded_date
 
 ),

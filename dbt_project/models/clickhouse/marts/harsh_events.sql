@@ -66,23 +66,31 @@ reported as (
     from records
     where harsh_kind in (1, 2, 3)
     -- a tracker may send two records of one moment; the event is one
+    order by vin, device_id, recorded_at, harsh_kind, stream_position
     limit 1 by vin, device_id, recorded_at, harsh_kind
+
+),
+
+silent as (
+
+    -- records with a speed, of vehicles whose devices of the day have never reported
+    select records.*
+    from records
+    inner join classified on records.vin = classified.vin and records.recorded_date = classified.date
+    where records.speed_mph is not null and not classified.reports_harsh_events
 
 ),
 
 spaced as (
 
     select
-        records.*,
+        *,
         toUnixTimestamp64Milli(recorded_at) as at_ms,
-        recorded_at - lagInFrame(toNullable(recorded_at)) over (
+        dateDiff('millisecond', lagInFrame(toNullable(recorded_at)) over (
             partition by vin, device_id order by recorded_at, stream_position
             rows between 1 preceding and current row
-        ) as step,
-        toUInt32(toFloat64(step) * 1000) as step_ms
-    from records
-    inner join classified on records.vin = classified.vin and records.recorded_date = classified.date
-    where speed_mph is not null and not classified.reports_harsh_events
+        ), recorded_at) as step_ms
+    from silent
 
 ),
 
@@ -164,18 +172,18 @@ derived as (
 
     select
         vin,
-        min(numbered.recorded_at) as started_at,
-        max(numbered.recorded_at) as ended_at,
+        min(recorded_at) as started_at,
+        max(recorded_at) as ended_at,
         toDate(started_at) as date,
-        any(numbered.kind) as kind,
+        any(kind) as kind,
         'derived' as source,
         toNullable(round(max(abs(acceleration_g)), 3)) as peak_g,
         toNullable(if(kind = 'braking', min(braking_g), min(accelerating_g))) as threshold_g,
-        toNullable(min(step_ms)) as sampling_ms,
+        toNullable(toUInt32(min(step_ms))) as sampling_ms,
         argMin(speed_before_mph, at_ms) as speed_mph,
-        argMinOrNullIf(numbered.lat_deg, at_ms, numbered.lat_deg is not null) as lat_deg,
-        argMinOrNullIf(numbered.lng_deg, at_ms, numbered.lng_deg is not null) as lng_deg,
-        max(numbered.origin) as origin
+        argMinOrNullIf(lat_deg, at_ms, lat_deg is not null) as lat_deg,
+        argMinOrNullIf(lng_deg, at_ms, lng_deg is not null) as lng_deg,
+        max(origin) as origin
     from numbered
     group by vin, device_id, event_number
 
@@ -206,4 +214,5 @@ select
 from events
 where {{ in_run_days('date', before=1, after=1) }}
 -- two devices in one vehicle see the same event
+order by vin asc, started_at asc, kind asc, peak_g desc, ended_at desc
 limit 1 by vin, started_at, kind

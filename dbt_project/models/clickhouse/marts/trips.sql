@@ -78,9 +78,9 @@ select
     toUInt32(record_count) as record_count,
     cast(origin as LowCardinality(String)) as origin,
     idle_s,
-    toNullable(chosen.1) as chosen_distance_m,
-    cast(chosen.2 as LowCardinality(String)) as chosen_distance_by,
-    cast(chosen.3 as LowCardinality(String)) as chosen_distance_reason
+    toNullable(tupleElement(chosen, 1)) as chosen_distance_m,
+    cast(tupleElement(chosen, 2) as LowCardinality(String)) as chosen_distance_by,
+    cast(tupleElement(chosen, 3) as LowCardinality(String)) as chosen_distance_reason
 from compared
 -- a stretch that only silence tells apart counts as a trip when the vehicle was seen moving
 where boundary_source = 'device' or (record_count > 1 and coalesce(max_speed_mph, 0) > 0)

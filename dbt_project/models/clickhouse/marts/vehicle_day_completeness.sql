@@ -52,7 +52,7 @@ days as (
     select
         recorded_date as date,
         vin,
-        max(sequenced.origin) as origin,
+        max(origin) as origin,
         count() as record_count,
         uniqExact(device_id) as device_count,
         min(recorded_at) as first_recorded_at,

@@ -17,14 +17,13 @@ with trips as (
     select
         vin,
         started_at,
-        chosen_distance_m,
-        distance_m,
-        driving_s,
-        idle_s,
+        coalesce(chosen_distance_m, distance_m) as trip_m,
+        driving_s as trip_driving_s,
+        coalesce(idle_s, 0) as trip_idle_s,
         origin,
         -- nautical time zones: 15 degrees each, the zone of Greenwich from 7.5 W to 7.5 E
-        toInt8(round(coalesce(start_lng, end_lng, 0) / 15)) as utc_offset_h,
-        start_lng is not null or end_lng is not null as has_position
+        toInt8(round(coalesce(start_lng, end_lng, 0) / 15)) as trip_offset_h,
+        start_lng is not null or end_lng is not null as is_placed
     from {{ ref('trips') }}
     where {{ in_run_days('start_date', before=3, after=3) }}
 
@@ -34,7 +33,7 @@ placed as (
 
     select
         *,
-        started_at + toIntervalHour(utc_offset_h) as started_local,
+        started_at + toIntervalHour(trip_offset_h) as started_local,
         toDate(started_local) as local_date
     from trips
 
@@ -43,18 +42,15 @@ placed as (
 select
     local_date,
     cast(vin as String) as vin,
-    argMin(placed.utc_offset_h, placed.started_at) as utc_offset_h,
-    cast(min(placed.has_position) as Bool) as has_position,
+    argMin(trip_offset_h, started_at) as utc_offset_h,
+    cast(min(is_placed) as Bool) as has_position,
     toUInt16(least(count(), 65535)) as trip_count,
-    round(sum(coalesce(placed.chosen_distance_m, placed.distance_m)), 3) as distance_m,
-    round(sum(placed.driving_s), 3) as driving_s,
-    round(sum(coalesce(placed.idle_s, 0)), 3) as idle_s,
-    round(sumIf(
-        coalesce(placed.chosen_distance_m, placed.distance_m),
-        toHour(placed.started_local) >= 23 or toHour(placed.started_local) < 4
-    ), 3) as night_distance_m,
-    min(placed.started_local) as first_started_local,
-    cast(max(placed.origin) as LowCardinality(String)) as origin
+    round(sum(trip_m), 3) as distance_m,
+    round(sum(trip_driving_s), 3) as driving_s,
+    round(sum(trip_idle_s), 3) as idle_s,
+    round(sumIf(trip_m, toHour(started_local) >= 23 or toHour(started_local) < 4), 3) as night_distance_m,
+    min(started_local) as first_started_local,
+    cast(max(origin) as LowCardinality(String)) as origin
 from placed
 where {{ in_run_days('local_date', before=2, after=2) }}
 group by local_date, vin
