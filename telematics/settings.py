@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     )
     ask_version: bool = Field(True, description="Ask each new device once what it is (getver).")
     gateway_linger_ms: float = Field(
-        2.0, ge=0, description="How long frames wait for others to share a request to Kafka."
+        5.0, ge=0, description="How long frames wait for others to share a request to Kafka."
     )
     gateway_delivery_timeout_s: float = Field(
         30.0, gt=0.1, description="A frame that Kafka has not confirmed by then is given up, unacknowledged."
@@ -203,7 +203,7 @@ class Settings(BaseSettings):
     api_delivery_timeout_s: float = Field(
         10.0, gt=0.1, description="A posted reading that Kafka has not confirmed by then is a 503."
     )
-    sink_batch_frames: int = Field(1_000, ge=1, description="At most this many frames in one transaction.")
+    sink_batch_frames: int = Field(3_000, ge=1, description="At most this many frames in one transaction.")
     search_feed_s: float = Field(
         5.0, gt=0, description="How often changed live states are written into the search index."
     )

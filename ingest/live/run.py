@@ -17,6 +17,7 @@ from prometheus_client import start_http_server
 from ingest.alerts.history import AlertHistory
 from ingest.alerts.publisher import KafkaAlertPublisher
 from ingest.alerts.service import AlertMetrics, AlertWriter
+from ingest.collecting import expect_batches
 from ingest.device_time import DeviceTimes
 from ingest.live.compiled_reader import CompiledReader
 from ingest.live.log_spans import read_spans
@@ -41,6 +42,8 @@ only the newest is written, and each costs less."""
 _LINGER_S: Final = 0.05
 """A lone frame waits this long for company. A batch costs about a millisecond of processor time whatever it
 holds, and a second is promised: shorter would make everything on a busy machine later."""
+_BUSY_LINGER_S: Final = 0.2
+"""From some thousand frames a second on: a record then costs half as much, and is fresh enough."""
 _ALERTS_LINGER_S: Final = 0.5
 """ClickHouse wants few inserts with many rows."""
 
@@ -73,10 +76,12 @@ def run_live(settings: Settings, stop: threading.Event) -> None:
         topics=TOPICS,
         batch_size=_BATCH_FRAMES,
         linger_s=_LINGER_S,
+        busy_linger_s=_BUSY_LINGER_S,
         commit_to_kafka=True,  # for those who watch the group's lag; Redis has the offsets that count
         # where to start is always said; what goes missing on the way is looked at when starting anew
         on_missing_offset="error",
     )
+    expect_batches()
     log.info("live.started", group=LIVE_GROUP)
     try:
         with _alert_writer(settings, alert_metrics, stop):

@@ -33,6 +33,8 @@ from telematics.errors import PistonError, UnavailableError
 
 log = structlog.get_logger()
 
+BUSY_MESSAGES: Final = 250
+"""A batch of so many is no lone message any more."""
 _FIRST_PAUSE_S: Final = 0.25
 _LONGEST_PAUSE_S: Final = 5.0
 _TOPICS_S: Final = 3.0
@@ -85,6 +87,8 @@ class ConsumerOptions:
     batch_size: int = 1000
     linger_s: float = 0.1
     """Longest wait for a batch to fill: also the longest that a lone message waits."""
+    busy_linger_s: float | None = None
+    """The same once a batch had `BUSY_MESSAGES`: what a batch costs by itself is then shared by more."""
     commit_to_kafka: bool = False
     on_missing_offset: Literal["earliest", "latest", "error"] = "error"
     """Where to start when there is no offset, or retention has passed it by; `error` ends the loop."""
@@ -111,6 +115,13 @@ def consumer_config(options: ConsumerOptions, on_error: Callable[[KafkaError], N
         "log_level": 0,  # librdkafka's own lines would not be JSON; what matters arrives by error_cb
         "error_cb": on_error,
     }
+
+
+def linger_after(options: ConsumerOptions, message_count: int) -> float:
+    """How long the next batch may fill, in seconds, after one of so many messages."""
+    if options.busy_linger_s is None or message_count < BUSY_MESSAGES:
+        return options.linger_s
+    return options.busy_linger_s
 
 
 class BatchConsumer:
@@ -140,10 +151,10 @@ class BatchConsumer:
                 on_revoke=self._on_revoke,
                 on_lost=self._on_revoke,
             )
+            linger_s = self._options.linger_s
             while not self._stop.is_set():
-                messages = self._without_errors(
-                    consumer.consume(self._options.batch_size, self._options.linger_s)
-                )
+                messages = self._without_errors(consumer.consume(self._options.batch_size, linger_s))
+                linger_s = linger_after(self._options, len(messages))
                 if messages:
                     self._turn(messages)
         except KafkaException as error:
