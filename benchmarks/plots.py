@@ -10,6 +10,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from benchmarks.measuring import Figures
 
@@ -59,8 +60,7 @@ def gateway(figures: Figures) -> bytes:
         },
     )
     cost.set(title=f"{figures['ratio_to_asyncio_streams']:.2f} ×", xlabel="µs of processor time a frame")
-    _bars(latency, {"median": (figures["ack_p50_ms"], OURS), "p99": (figures["ack_p99_ms"], OURS)})
-    latency.axvline(15, **_LIMIT)
+    _bars(latency, {"median": (figures["ack_p50_ms"], OURS), "p99": (figures["ack_p99_ms"], OURS)}, 15)
     latency.set(title="100 connections; dashed: at most", xlabel="ms from frame to acknowledgement")
     return _png(figure)
 
@@ -74,8 +74,8 @@ def sink(figures: Figures) -> bytes:
             "1 to 30 records a frame": (figures["microseconds_per_record"], OURS),
             "1.4 records a frame": (figures["live_microseconds_per_record"], OURS),
         },
+        1.5,
     )
-    stage.axvline(1.5, **_LIMIT)
     stage.set(title="decoding and row building; dashed: at most", xlabel="µs of processor time a record")
     client = figures["row_jsonb_building_microseconds"] + figures["row_jsonb_writing_microseconds"]
     _stacks(
@@ -131,6 +131,7 @@ def end_to_end(figures: Figures) -> bytes:
             "live frames": (figures["live_records_per_second"], OURS),
         },
     )
+    rate.xaxis.set_major_formatter(EngFormatter())
     for place, limit in enumerate((100_000, 40_000)):
         rate.plot([limit, limit], [place - 0.4, place + 0.4], **_LIMIT)
     rate.set(
@@ -151,8 +152,7 @@ def search(figures: Figures) -> bytes:
         bars[f"{words}, p99"] = (figures[f"{prefix}{kind}"], OURS)
         if (middle := figures.get(f"search_p50_ms_{kind}")) is not None:
             bars[f"{words}, median"] = (middle, OTHER)
-    _bars(axes, bars)
-    axes.axvline(50, **_LIMIT)
+    _bars(axes, bars, 50)
     axes.set(title="dashed: at most, for p99", xlabel="ms")
     return _png(figure)
 
@@ -182,11 +182,13 @@ def _figure(count: int, title: str, height: float = 2.6) -> tuple[Figure, Sequen
     return figure, axes
 
 
-def _bars(axes: Axes, bars: Mapping[str, tuple[float, str]]) -> None:
+def _bars(axes: Axes, bars: Mapping[str, tuple[float, str]], at_most: float | None = None) -> None:
     names, values = list(bars), [value for value, _ in bars.values()]
     drawn = axes.barh(names, values, color=[colour for _, colour in bars.values()], height=0.6)
     axes.bar_label(drawn, [_number(value) for value in values], padding=4)
-    axes.set_xlim(0, max(values) * 1.25)
+    axes.set_xlim(0, max(*values, at_most or 0.0) * 1.25)
+    if at_most is not None:
+        axes.axvline(at_most, **_LIMIT)
 
 
 def _stacks(axes: Axes, stacks: Mapping[str, Mapping[str, float]], colours: Mapping[str, str]) -> None:
