@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -93,5 +94,6 @@ def test_an_unknown_code_has_no_meaning_but_is_found_as_itself():
 
 def test_the_mapping_has_a_place_for_every_field_of_a_document():
     known = Known(1.0, "can", date(2025, 1, 1), 1, ("P0300",), date(2025, 1, 1))
-    document = build_document(CAR, known, parse_live(STORED))
+    consented = replace(CAR, consents=("partner odometer:read",))
+    document = build_document(consented, known, parse_live(STORED))
     assert set(template()["template"]["mappings"]["properties"]) == set(document)
