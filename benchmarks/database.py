@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from migrations.timescale.apply import migrate
 from stack import preflight
@@ -16,8 +15,6 @@ from stack.control import Stack
 from stack.servers.server import Server
 from stack.servers.timescale import Timescale
 from telematics.settings import Environment, Settings, load_settings
-
-_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 
 
 class _HotTier(Stack):
@@ -67,9 +64,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def processor_seconds(process_id: int) -> float:
-    """Processor time, user and system, that a process of this machine has used (Linux: proc(5))."""
-    fields = Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND

@@ -7,7 +7,6 @@ another process (`device_load`), whose own time is reported apart: it must not b
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any, Final
 from benchmarks.crowd import crowd_imeis
 from benchmarks.measuring import BaselineCheck, Report, calibrate, calibration_scale, in_turns
 from benchmarks.private_stack import private_stack
+from benchmarks.processor import process_seconds
 from benchmarks.workload import DEVICE_COUNT, Traffic, build_workload
 from ingest.registry.models import Family, NewDevice
 from ingest.registry.repository import connect, register_fleet
@@ -34,7 +34,6 @@ LATENCY_CONNECTIONS: Final = 100
 IDLE: Final = 10_000
 RECONNECTING: Final = 1_000
 _ROUND_S: Final = 4.0
-_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,7 @@ class _Server:
 
     def cpu_seconds(self) -> float:
         """User and system time of the process with all its threads."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK_S
+        return process_seconds(self.pid)
 
     def resident_mib(self) -> float:
         """Memory of the process that is in use, in MiB."""

@@ -8,21 +8,28 @@ from typing import Final
 from stack.processes import family
 
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+_OWN: Final = slice(11, 13)
+"""utime and stime, counted after the name in brackets."""
 _OWN_AND_COLLECTED: Final = slice(11, 15)
-"""utime, stime, cutime and cstime, counted after the name in brackets."""
+"""The same, cutime and cstime."""
+
+
+def process_seconds(process_id: int) -> float:
+    """User and system time of a process with all its threads, in steps of the kernel's clock (10 ms)."""
+    return _seconds(process_id, _OWN)
 
 
 def family_seconds(process_id: int) -> float:
     """User and system time of a process and its descendants, with those that ended and were collected."""
-    return sum(map(_seconds, family(process_id)))
+    return sum(_seconds(member, _OWN_AND_COLLECTED) for member in family(process_id))
 
 
-def _seconds(process_id: int) -> float:
+def _seconds(process_id: int, fields: slice) -> float:
     try:
         stat = Path(f"/proc/{process_id}/stat").read_text()
     except OSError:  # it ended between two looks
         return 0.0
-    return sum(map(int, stat.rpartition(")")[2].split()[_OWN_AND_COLLECTED])) * _TICK_S
+    return sum(map(int, stat.rpartition(")")[2].split()[fields])) * _TICK_S
 
 
 class ProcessorWatch:

@@ -20,7 +20,7 @@ from confluent_kafka import Message
 
 from benchmarks.baselines import row_by_row
 from benchmarks.baselines.naive_decoder import decode_frame
-from benchmarks.database import own_timescale, processor_seconds
+from benchmarks.database import own_timescale
 from benchmarks.measuring import (
     BaselineCheck,
     Figures,
@@ -30,6 +30,7 @@ from benchmarks.measuring import (
     in_turns,
     spread,
 )
+from benchmarks.processor import process_seconds
 from benchmarks.workload import FAMILY, Traffic, Workload, build_workload
 from ingest.registry.timeline import SINCE_EVER_MS, UNTIL_FOREVER_MS, Installation, InstallationTimeline
 from ingest.sink.batch_decoding import BatchFrameDecoder
@@ -149,7 +150,7 @@ class _Way:
         return fmean(self.server)
 
     def _server_seconds(self) -> float:
-        return 0.0 if self.backend is None else processor_seconds(self.backend)
+        return 0.0 if self.backend is None else process_seconds(self.backend)
 
 
 def _measure_store(

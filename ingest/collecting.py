@@ -1,4 +1,4 @@
-"""Python's cycle collector, told what kind of process this is."""
+"""Python's cycle collector in the long-lived processes of ingest."""
 
 import gc
 from typing import Final
@@ -8,12 +8,12 @@ _MIDDLE: Final = 20
 _OLD: Final = 50
 
 
-def expect_batches() -> None:
+def spare_collector() -> None:
     """Leave what exists by now alone, and look for cycles rarely.
 
-    A consumer makes some thousand objects a batch, nearly all of which go by their reference counts; with the
-    usual thresholds the collector would walk over them, and over everything that was loaded at the start,
-    many times a second.
+    What is imported lives as long as the process. Sessions hold no cycles, and of the thousands of objects
+    that a batch makes nearly all go by their reference counts; at its usual pace the collector would walk over
+    them, and over everything that was loaded, many times a second, and find nothing.
     """
     gc.collect()
     gc.freeze()

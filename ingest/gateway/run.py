@@ -1,7 +1,6 @@
 """`piston gateway` as one process: limits raised, ports opened, signals heard."""
 
 import asyncio
-import gc
 import resource
 import signal
 import sys
@@ -14,6 +13,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
 
 from ingest import logs
+from ingest.collecting import spare_collector
 from ingest.commands.dispatcher import CommandDispatcher
 from ingest.commands.store import PostgresCommandStore
 from ingest.gateway.flights import Flight
@@ -52,10 +52,7 @@ def run(
     logs.configure(settings.log_level)
     connections = _allow_files(settings.gateway_max_connections)
     limits = replace(Limits.from_settings(settings), max_connections=connections)
-    # What is imported lives as long as the process, and sessions hold no reference cycles: the collector's
-    # default pace would cost a twentieth of the processor and find nothing.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    spare_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, limits, announce, reuse_port=reuse_port, is_tied=is_tied))
 

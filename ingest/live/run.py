@@ -17,7 +17,7 @@ from prometheus_client import start_http_server
 from ingest.alerts.history import AlertHistory
 from ingest.alerts.publisher import KafkaAlertPublisher
 from ingest.alerts.service import AlertMetrics, AlertWriter
-from ingest.collecting import expect_batches
+from ingest.collecting import spare_collector
 from ingest.device_time import DeviceTimes
 from ingest.live.compiled_reader import CompiledReader
 from ingest.live.log_spans import read_spans
@@ -81,7 +81,7 @@ def run_live(settings: Settings, stop: threading.Event) -> None:
         # where to start is always said; what goes missing on the way is looked at when starting anew
         on_missing_offset="error",
     )
-    expect_batches()
+    spare_collector()
     log.info("live.started", group=LIVE_GROUP)
     try:
         with _alert_writer(settings, alert_metrics, stop):

@@ -13,8 +13,8 @@ ignition         bool
 seen             {"received_at"}: the newest record of all, whatever it holds
 
 Records and posted readings (`ingest.stream.readings`) are the same here; what a reading does not say of its
-position is null. Those from before 2000, or more than five minutes ahead of their arrival, never move live
-state.
+position is null. Those from before the earliest time that counts (`ingest.device_time`), or more than five
+minutes ahead of their arrival, never move live state.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

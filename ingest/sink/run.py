@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from prometheus_client import start_http_server
 
-from ingest.collecting import expect_batches
+from ingest.collecting import spare_collector
 from ingest.device_time import DeviceTimes
 from ingest.sink.decoding import FrameDecoder, PythonFrameDecoder
 from ingest.sink.metrics import SinkMetrics
@@ -64,7 +64,7 @@ def run_sink(settings: Settings, stop: threading.Event, *, is_reference: bool = 
         linger_s=settings.sink_linger_s,
         on_missing_offset="error",
     )
-    expect_batches()
+    spare_collector()
     log.info("sink.started", group=SINK_GROUP, batch_frames=settings.sink_batch_frames)
     try:
         BatchConsumer(options, sink, stop).run()

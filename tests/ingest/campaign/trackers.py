@@ -5,6 +5,7 @@ that moment.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
@@ -27,7 +28,7 @@ class UnexpectedAnswerError(AssertionError):
     """The gateway said something that it must not say."""
 
 
-class _Tracker:
+class _Tracker(ABC):
     def __init__(self, car: Car, ledger: Ledger, port: int, pause_s: float, stop: asyncio.Event) -> None:
         self._car = car
         self._ledger = ledger
@@ -36,9 +37,9 @@ class _Tracker:
         self._stop = stop
         self._random = Random(car.imei)
 
+    @abstractmethod
     async def drive(self) -> None:
         """Send packets until told to stop; the last one is acknowledged, too."""
-        raise NotImplementedError
 
     def _next(self, *, is_owing: bool = False) -> Parcel | None:
         if self._stop.is_set() and not is_owing:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.collecting import expect_batches
+from ingest.collecting import spare_collector
 from ingest.stream.consumer import BUSY_MESSAGES, ConsumerOptions, linger_after
 
 
@@ -30,7 +30,7 @@ def collector() -> Iterator[None]:
 
 
 def test_a_consumer_keeps_the_collector_on_and_away_from_what_was_loaded(collector: None) -> None:
-    expect_batches()
+    spare_collector()
     assert gc.isenabled()
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold()[0] > 10_000
