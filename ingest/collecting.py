@@ -12,8 +12,8 @@ def spare_collector() -> None:
     """Leave what exists by now alone, and look for cycles rarely.
 
     What is imported lives as long as the process. Sessions hold no cycles, and of the thousands of objects
-    that a batch makes nearly all go by their reference counts; at its usual pace the collector would walk over
-    them, and over everything that was loaded, many times a second, and find nothing.
+    that a batch makes nearly all go by their reference counts; at its usual pace the collector would walk
+    over them, and over everything that was loaded, many times a second, and find nothing.
     """
     gc.collect()
     gc.freeze()
