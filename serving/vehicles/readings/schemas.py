@@ -105,7 +105,7 @@ def _reading_schema() -> dict[str, Any]:
         TIMESTAMP: {
             "type": "string",
             "format": "date-time",
-            "description": "When it was measured, RFC 3339 with its zone; from 2010 on and at most a day ahead.",
+            "description": "When it was measured, RFC 3339 with its zone; since 2010, at most a day ahead.",
         },
         LOCATION: {
             "type": ["object", "null"],
