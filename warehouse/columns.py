@@ -76,8 +76,12 @@ RESOLVED: Final = ("vin", "origin")
 """Columns that a load works out again from the installations in force at the record's time."""
 
 OWNER: Final = "owner"
-"""What a row's vehicle is looked up by: the device, or `OWNER_VIN` and the VIN that a partner posted for."""
+"""What a row's vehicle is looked up by: the device; or `OWNER_VIN` and the VIN that a partner posted for; or
+`LOADED_VIN` and the VIN that a loaded history names."""
 OWNER_VIN: Final = "vin:"
+LOADED_VIN: Final = "loaded:"
+BACKFILL_PREFIX: Final = "backfill:"
+"""What the `device_id` of a loaded row begins with, when its history names vehicles and no devices."""
 _POSTED: Final = "posted_vin"
 
 DERIVED: Final = ("dtc_known",)
@@ -87,7 +91,8 @@ DERIVED: Final = ("dtc_known",)
 def copy_select() -> str:
     """The select list that writes one hot row onto the wire."""
     copied = ", ".join(column.select or column.name for column in COPIED)
-    return f"{copied}, case when starts_with(device_id, '{PARTNER_PREFIX}') then vin end as {_POSTED}"
+    named = " or ".join(f"starts_with(device_id, '{prefix}')" for prefix in (PARTNER_PREFIX, BACKFILL_PREFIX))
+    return f"{copied}, case when {named} then vin end as {_POSTED}"
 
 
 def wire_structure() -> str:
@@ -96,16 +101,23 @@ def wire_structure() -> str:
     return f"{copied}, {_POSTED} Nullable(String)"
 
 
+def _owner(device_id: str, vin: str) -> str:
+    """ClickHouse expression of a row's owner."""
+    return (
+        f"multiIf(startsWith({device_id}, '{PARTNER_PREFIX}'), concat('{OWNER_VIN}', {vin}), "
+        f"startsWith({device_id}, '{BACKFILL_PREFIX}'), concat('{LOADED_VIN}', {vin}), {device_id})"
+    )
+
+
 def read_select() -> str:
     """Expressions over the wire row (alias `wire`), named as `kept_select` names them."""
-    owner = (
-        f"if(isNull(wire.{_POSTED}), wire.device_id, concat('{OWNER_VIN}', assumeNotNull(wire.{_POSTED})))"
-    )
+    owner = _owner("wire.device_id", f"ifNull(wire.{_POSTED}, '')")
     copied = ", ".join(f"{column.read or f'wire.{column.name}'} as {column.name}" for column in COPIED)
     return f"isNotNull(wire.dtc_codes) as dtc_known, {copied}, {owner} as {OWNER}"
 
 
 def kept_select() -> str:
     """Columns of a row that ClickHouse already holds, in the order of `read_select`."""
-    owner = f"if(startsWith(device_id, '{PARTNER_PREFIX}'), concat('{OWNER_VIN}', vin), device_id)"
-    return ", ".join([*DERIVED, *(column.name for column in COPIED), f"{owner} as {OWNER}"])
+    return ", ".join(
+        [*DERIVED, *(column.name for column in COPIED), f"{_owner('device_id', 'vin')} as {OWNER}"]
+    )

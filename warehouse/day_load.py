@@ -98,6 +98,18 @@ class LoadReport:
         return sum(day.row_count for day in self.days)
 
 
+@dataclass(frozen=True, slots=True)
+class FurtherRows:
+    """Rows that a merge takes in beside those that are hot and those that ClickHouse holds."""
+
+    table: str
+    """ClickHouse table with the columns of `analytics.telemetry`; VINs are resolved as for all others."""
+    row_counts: Mapping[date, int]
+    """Different rows of each day in it."""
+    settle: Callable[[Connection, Sequence[DayLoad]], None]
+    """Called with each slice in the transaction that writes the ledger."""
+
+
 def load_days(
     settings: Settings,
     first: date,
@@ -131,8 +143,27 @@ def load_days(
     if first >= until:
         message = f"load of {first} to {until}: the range is empty; `until` is the day after the last"
         raise ConfigurationError(message)
-    started = time.monotonic()
     days = [first + timedelta(offset) for offset in range((until - first).days)]
+    return merge_days(settings, days, run_id, clock=clock, progress=progress, only_dirty=only_dirty)
+
+
+def merge_days(
+    settings: Settings,
+    days: Sequence[date],
+    run_id: str,
+    *,
+    clock: Clock = utc_now,
+    progress: Progress = silent,
+    only_dirty: bool = False,
+    further: FurtherRows | None = None,
+) -> LoadReport:
+    """The same for any days, at least one and in their order, with rows that lie elsewhere if need be.
+
+    Raises:
+        MergeError, DamagedError, UnavailableError: as `load_days`.
+    """
+    started = time.monotonic()
+    first, until = days[0], days[-1] + timedelta(1)
     with ledger.merge_lock(settings, progress) as lock, clients.clickhouse(settings) as client:
         staging.drop_stale(client)
         skipped: list[date] = []
@@ -149,8 +180,11 @@ def load_days(
         # what is left of an archived day in ClickHouse is merged with its file
         kept |= {day: max(file.row_count, kept.get(day, 0)) for day, file in archived.items()}
         with staging.installations_table(client, lock, run_id) as installations:
-            load = _Load(settings, client, lock, run_id, installations, clock, archived)
-            for number, part in enumerate(slices(states, kept)):
+            load = _Load(settings, client, lock, run_id, installations, clock, archived, further)
+            weights = dict(kept)
+            for day, count in further.row_counts.items() if further else ():
+                weights[day] = weights.get(day, 0) + count
+            for number, part in enumerate(slices(states, weights)):
                 loaded = load.merge_slice(number, part, kept)
                 loads.extend(loaded)
                 rows = sum(day.row_count for day in loaded)
@@ -186,6 +220,7 @@ class _Load:
     installations: str
     clock: Clock
     archived: Mapping[date, ArchivedFile]
+    further: FurtherRows | None
 
     def merge_slice(self, number: int, days: Sequence[date], kept: dict[date, int]) -> list[DayLoad]:
         """Steps 1 to 5 for neighbouring days."""
@@ -196,11 +231,13 @@ class _Load:
             versions = {state.day: state.hot_version for state in ledger.day_states(hot, days)}
             counts = _hot_counts(hot, first, until)
             staged: dict[date, int] = {}
-            if counts or any(day in kept for day in days):
+            brought = self.further.row_counts if self.further else {}
+            if counts or any(day in kept or day in brought for day in days):
                 with staging.days_table(self.client, self.run_id, str(number)) as table:
                     self._merge(table, number, hot, days, has_kept=any(day in kept for day in days))
                     staged = _staged_counts(self.client, table)
-                    check_staged(staged, days, counts, kept, self._distinct_kept)
+                    least = {day: max(counts.get(day, 0), brought.get(day, 0)) for day in days}
+                    check_staged(staged, days, least, kept, self._distinct_kept)
                     # a lost connection means a lost lock: find out before anything is swapped
                     self.lock.execute("select 1")
                     for day in sorted(staged):
@@ -219,7 +256,10 @@ class _Load:
             for day in days
         ]
         entries = [LedgerEntry(x.day, x.row_count, x.hot_version, x.is_provisional) for x in loads]
-        ledger.write_loads(self.lock, entries, self.run_id, self.clock())
+        with self.lock.transaction():
+            ledger.write_loads(self.lock, entries, self.run_id, self.clock())
+            if self.further:
+                self.further.settle(self.lock, loads)
         return loads
 
     def _merge(
@@ -228,15 +268,17 @@ class _Load:
         """Step 2, with the files of archived days beside what ClickHouse holds of the others."""
         first, until = days[0], days[-1] + timedelta(1)
         files = [self.archived[day] for day in days if day in self.archived]
-        held = f"{warm_days.TELEMETRY} where time >= '{first} 00:00:00' and time < '{until} 00:00:00'"
+        within = f"where time >= '{first} 00:00:00' and time < '{until} 00:00:00'"
+        held = f"{warm_days.TELEMETRY} {within}"
+        others = [f"{self.further.table} {within}"] if self.further else []
         if not files:
-            self._stage(table, hot, first, until, [held] if has_kept else [])
+            self._stage(table, hot, first, until, [*([held] if has_kept else []), *others])
             return
         with staging.days_table(self.client, self.run_id, f"{number}_archived") as unpacked:
             storage = open_storage(self.settings)
             for file in files:
                 self._unpack(storage, file, unpacked)
-            self._stage(table, hot, first, until, [held, unpacked])
+            self._stage(table, hot, first, until, [held, unpacked, *others])
 
     def _unpack(self, storage: ArchiveStorage, file: ArchivedFile, table: str) -> None:
         try:
@@ -293,7 +335,7 @@ def check_staged(
     Args:
         staged: rows of each staged day.
         days: the days of the slice.
-        hot: rows of each day in TimescaleDB, unique by its index.
+        hot: rows of each day in TimescaleDB, unique by its index, or brought from elsewhere, if more.
         kept: rows of each day in ClickHouse.
         distinct_kept: how many of these are different; asked only when there seem to be too few, because
             duplicates in ClickHouse are a fault that a load mends.

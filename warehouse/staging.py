@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
 
 from telematics.names import ANALYTICS_DATABASE, WRITE_SCOPE
-from warehouse.columns import OWNER_VIN
+from warehouse.columns import LOADED_VIN, OWNER_VIN
 from warehouse.warm_days import TELEMETRY
 
 _PREFIX = "telemetry__"
@@ -33,6 +33,10 @@ union all
 select {owner_vin} || v.vin, timestamp '1900-01-01', timestamp '2299-12-31', v.vin, v.origin
 from vehicles as v
 where exists (select from grants as g where g.vin = v.vin and {write} = any(g.scopes))
+union all
+-- rows of a loaded history that names vehicles and no devices
+select {loaded_vin} || v.vin, timestamp '1900-01-01', timestamp '2299-12-31', v.vin, v.origin
+from vehicles as v where exists (select from backfill_devices as b where b.vin = v.vin)
 """
 
 
@@ -76,7 +80,9 @@ def installations_table(client: Client, connection: Connection, run_id: str) -> 
     """
     name = _name(run_id, "installations")
     select = sql.SQL(_INSTALLATIONS_SELECT).format(
-        owner_vin=sql.Literal(OWNER_VIN), write=sql.Literal(WRITE_SCOPE)
+        owner_vin=sql.Literal(OWNER_VIN),
+        loaded_vin=sql.Literal(LOADED_VIN),
+        write=sql.Literal(WRITE_SCOPE),
     )
     client.command(f"create table {name} ({_INSTALLATIONS_COLUMNS}) engine = MergeTree order by owner")
     try:

@@ -1,7 +1,7 @@
 """A vehicle's records in TimescaleDB: through its devices, along the identity index.
 
 What partners posted for it stands under their own device ids, among their other vehicles' records; those
-with a grant to write are looked through, too.
+with a grant to write are looked through, too. So is what was loaded from histories that name vehicles only.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from psycopg import AsyncConnection, sql
 
 from ingest.stream.readings import PARTNER_PREFIX
 from telematics.names import WRITE_SCOPE
+from warehouse.columns import BACKFILL_PREFIX
 from warehouse.history.cursor import Position
 from warehouse.history.fields import Record
 from warehouse.history.tiers import Span
@@ -22,7 +23,7 @@ Row = tuple[Position, Record]
 
 
 class Installation(NamedTuple):
-    """A device in the vehicle, for a half-open time; or a partner that may have posted for it."""
+    """A device in the vehicle, for a half-open time; or who posted, or a history that was loaded, for it."""
 
     device_id: str
     installed_at: datetime | None
@@ -43,8 +44,10 @@ async def installations(
         union all
         select distinct %s || client_id, null::timestamptz, null::timestamptz
         from grants where vin = %s and %s = any(scopes)
+        union all
+        select device_id, null, null from backfill_devices where vin = %s
         """,
-        [vin, end, start, PARTNER_PREFIX, vin, WRITE_SCOPE],
+        [vin, end, start, PARTNER_PREFIX, vin, WRITE_SCOPE, vin],
     )
     return [Installation(*row) for row in await cursor.fetchall()]
 
@@ -108,8 +111,8 @@ def _expression(vin: str, name: str) -> sql.Composable:
 
 
 def _of_vehicle(device_id: str, vin: str) -> sql.Composable:
-    """A device's records are the vehicle's for as long as it sits there; a partner's say whose they are."""
-    if not device_id.startswith(PARTNER_PREFIX):
+    """A device's records are the vehicle's while it sits there; posted and loaded ones say whose they are."""
+    if not device_id.startswith((PARTNER_PREFIX, BACKFILL_PREFIX)):
         return sql.SQL("")
     return sql.SQL(" and vin = {}").format(sql.Literal(vin))
 
