@@ -1,4 +1,4 @@
-"""One vehicle's rows of archived days, read from the storage in parts.
+"""Single vehicles' rows of archived days, read from the storage in parts.
 
 A lookup reads the footer, then one or two row groups whole: rows lie in the order of VINs, so the statistics
 tell which groups can hold the vehicle. The footer is checked against the SHA-256 that the ledger keeps of it,
@@ -36,9 +36,9 @@ class ArchiveReader:
         self._lock = Lock()
 
     def vehicle_rows(
-        self, file: ArchivedFile, vin: str, start: datetime, end: datetime, names: Sequence[str]
+        self, file: ArchivedFile, vins: Sequence[str], start: datetime, end: datetime, names: Sequence[str]
     ) -> pa.Table:
-        """The vehicle's rows with start <= time < end, in order of identity, with these columns beside it.
+        """The vehicles' rows with start <= time < end, in order of VIN and identity, with these columns too.
 
         Columns that the file lacks are null.
 
@@ -59,7 +59,7 @@ class ArchiveReader:
                     pq.ParquetFile(
                         _fetch_group(file, source, metadata, number), metadata=metadata
                     ).read_row_group(number, columns=columns)
-                    for number in row_groups(metadata, vin, start, end)
+                    for number in sorted({n for vin in vins for n in row_groups(metadata, vin, start, end)})
                 ]
         except OfflineError as error:
             raise NotRestoredError((file.day,)) from error
@@ -72,11 +72,11 @@ class ArchiveReader:
             return wanted.empty_table()
         rows = parquet.conformed(pa.concat_tables(tables), wanted)
         within = (
-            (pc.field("vin") == vin)
+            pc.field("vin").isin(list(vins))
             & (pc.field("time") >= pa.scalar(start, _MICROSECONDS))
             & (pc.field("time") < pa.scalar(end, _MICROSECONDS))
         )
-        return rows.filter(within).sort_by([(name, "ascending") for name in _IDENTITY])
+        return rows.filter(within).sort_by([(name, "ascending") for name in ("vin", *_IDENTITY)])
 
     def _metadata(self, file: ArchivedFile, source: Any) -> pq.FileMetaData:
         with self._lock:

@@ -8,14 +8,32 @@ or None.
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from telematics.clock import from_epoch_ms
 from telematics.errors import ConfigurationError
 from warehouse import columns
+from warehouse.history.aggregates import AGGREGATES, aggregates_of
+from warehouse.history.cursor import Position
+from warehouse.history.resolution import Resolution
+from warehouse.history.tiers import Tier
 
 Record = dict[str, Any]
-"""Column name to value."""
+"""Column name to value; in a bucket the names of `warehouse.history.aggregates`."""
+
+
+class Row(NamedTuple):
+    """What a tier returns: a record or bucket with its place in the order of the history."""
+
+    position: Position
+    tier: Tier
+    record: Record
+
+
+def position_of(row: Row) -> Position:
+    """What rows are ordered by."""
+    return row.position
+
 
 FIELDS: Final = (*(column.name for column in columns.COPIED), "vin")
 """Every column that can be asked for."""
@@ -23,12 +41,16 @@ FIELDS: Final = (*(column.name for column in columns.COPIED), "vin")
 _WIRE: Final = {column.name: column.wire_type for column in columns.COPIED}
 
 
-def checked(fields: Sequence[str] | None) -> tuple[str, ...]:
-    """The fields asked for, all of them by default.
+def checked(fields: Sequence[str] | None, resolution: Resolution) -> tuple[str, ...]:
+    """The fields asked for; of records all by default, of buckets all that have aggregates.
 
     Raises:
         ConfigurationError: one does not exist.
     """
+    if resolution is not Resolution.RAW:
+        names = tuple(AGGREGATES if fields is None else fields)
+        aggregates_of(names)
+        return names
     if fields is None:
         return FIELDS
     if unknown := sorted(set(fields) - set(FIELDS)):
@@ -37,16 +59,16 @@ def checked(fields: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(fields)
 
 
-def warm_expression(name: str) -> str:
-    """How ClickHouse selects the field."""
+def warm_expression(name: str, value: str | None = None) -> str:
+    """How ClickHouse selects the field, or a value of the field's type."""
     kind = _WIRE.get(name, "String")
     if kind.startswith("DateTime64"):
-        return f"toUnixTimestamp64Milli({name})"
+        return f"toUnixTimestamp64Milli({value or name})"
     if kind == "Nullable(Float32)":
-        return f"toFloat64(toString({name}))"
+        return f"toFloat64(toString({value or name}))"
     if name == "dtc_codes":
         return "if(dtc_known, toJSONString(dtc_codes), '')"
-    return name
+    return value or name
 
 
 def from_warm(name: str, value: Any) -> Any:

@@ -65,9 +65,9 @@ def spans(start: datetime, end: datetime, moved: Mapping[date, Tier]) -> list[Sp
     return found
 
 
-def windows(parts: Iterable[Span]) -> Iterator[Span]:
+def windows(parts: Iterable[Span], first: timedelta = FIRST_WINDOW) -> Iterator[Span]:
     """The spans in order, cut into windows that double up to the largest."""
-    width = FIRST_WINDOW
+    width = first
     for part in parts:
         at = part.start
         while at < part.end:

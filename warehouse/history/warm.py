@@ -1,29 +1,33 @@
-"""A vehicle's records in ClickHouse, warm and cold, along the sorting key (vin, time)."""
+"""Vehicles' records in ClickHouse, warm and cold, along the sorting key (vin, time)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from telematics.names import COLD_VOLUME
 from warehouse.history.cursor import Position
-from warehouse.history.fields import Record, from_warm, moment_literal, warm_expression
+from warehouse.history.fields import Row, from_warm, moment_literal, warm_expression
 from warehouse.history.stores import HistoryStores
 from warehouse.history.tiers import Span, Tier
 from warehouse.warm_days import TELEMETRY
 
-_IDENTITY = ("time", "device_id", "event_id", "content_hash")
+_IDENTITY: Final = ("vin", "time", "device_id", "event_id", "content_hash")
+WITHIN: Final = (
+    "vin in {vins:Array(String)} "
+    "and time >= {start:DateTime64(6, 'UTC')} and time < {end:DateTime64(6, 'UTC')}"
+)
 
 
 async def fetch(
     stores: HistoryStores,
-    vin: str,
+    vins: Sequence[str],
     window: Span,
     after: Position | None,
     fields: Sequence[str],
     count: int,
-) -> tuple[list[tuple[Position, Record]], list[Tier]]:
-    """The first `count` records of the window after a position, and the tiers in order of first use."""
+) -> list[Row]:
+    """The first `count` records of the window after a position: one query, however many vehicles."""
     parameters: dict[str, Any] = {
-        "vin": vin,
+        "vins": list(vins),
         "start": moment_literal(window.start if after is None else max(window.start, after.time)),
         "end": moment_literal(window.end),
         "count": count,
@@ -44,18 +48,21 @@ async def fetch(
         f"{warm_expression(name)} as cell_{place}" for place, name in enumerate([*_IDENTITY, *fields])
     )
     rows = await stores.clickhouse(
-        f"select _disk_name, {selected} from {TELEMETRY} where vin = {{vin:String}} "
-        "and time >= {start:DateTime64(6, 'UTC')} and time < {end:DateTime64(6, 'UTC')}"
-        f"{beyond} order by time, device_id, event_id, content_hash limit {{count:UInt32}}",
+        f"select _disk_name, {selected} from {TELEMETRY} where {WITHIN}{beyond} "
+        "order by vin, time, device_id, event_id, content_hash limit {count:UInt32}",
         parameters,
     )
     before = 1 + len(_IDENTITY)
-    records = [
-        (
-            Position(from_warm("time", row[1]), row[2], row[3], row[4]),
+    return [
+        Row(
+            Position(row[1], from_warm("time", row[2]), row[3], row[4], row[5]),
+            tier_of(row[0]),
             {name: from_warm(name, cell) for name, cell in zip(fields, row[before:], strict=True)},
         )
         for row in rows
     ]
-    disks = dict.fromkeys(row[0] for row in rows)
-    return records, [Tier.COLD if disk == COLD_VOLUME else Tier.WARM for disk in disks]
+
+
+def tier_of(disk: str) -> Tier:
+    """The tier that a volume is."""
+    return Tier.COLD if disk == COLD_VOLUME else Tier.WARM

@@ -6,18 +6,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from warehouse.history.cursor import InvalidCursorError, Position, decode, encode, fingerprint
+from warehouse.history.resolution import Resolution
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = datetime(2026, 2, 1, tzinfo=UTC)
-QUERY = fingerprint("1HGCM82633A123456", START, END, ["time", "lat"])
-POSITION = Position(datetime(2026, 1, 5, 7, 8, 9, 123_456, tzinfo=UTC), "350000000000001", 250, -(2**63))
+QUERY = fingerprint("1HGCM82633A123456", START, END, ["time", "lat"], Resolution.RAW)
+POSITION = Position(
+    "1HGCM82633A123456", datetime(2026, 1, 5, 7, 8, 9, 123_456, tzinfo=UTC), "350000000000001", 250, -(2**63)
+)
 
 
 @pytest.mark.parametrize(
     "position",
     [
         POSITION,
-        Position(START, "partner:a/b ü", -1, 2**63 - 1),
+        Position("", START, "partner:a/b ü", -1, 2**63 - 1),
+        Position("1HGCM82633A123456", START),
         POSITION._replace(time=START - timedelta(10**5)),
     ],
 )
@@ -50,10 +54,11 @@ def test_nonsense_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        fingerprint("1HGCM82633A123457", START, END, ["time", "lat"]),
-        fingerprint("1HGCM82633A123456", START - timedelta(1), END, ["time", "lat"]),
-        fingerprint("1HGCM82633A123456", START, END + timedelta(1), ["time", "lat"]),
-        fingerprint("1HGCM82633A123456", START, END, ["time", "lng"]),
+        fingerprint("1HGCM82633A123457", START, END, ["time", "lat"], Resolution.RAW),
+        fingerprint("1HGCM82633A123456", START - timedelta(1), END, ["time", "lat"], Resolution.RAW),
+        fingerprint("1HGCM82633A123456", START, END + timedelta(1), ["time", "lat"], Resolution.RAW),
+        fingerprint("1HGCM82633A123456", START, END, ["time", "lng"], Resolution.RAW),
+        fingerprint("1HGCM82633A123456", START, END, ["time", "lat"], Resolution.DAY),
     ],
 )
 def test_a_cursor_of_another_query_is_refused(other: bytes) -> None:
@@ -62,4 +67,4 @@ def test_a_cursor_of_another_query_is_refused(other: bytes) -> None:
 
 
 def test_the_order_of_the_fields_does_not_matter() -> None:
-    assert fingerprint("1HGCM82633A123456", START, END, ["lat", "time"]) == QUERY
+    assert fingerprint("1HGCM82633A123456", START, END, ["lat", "time"], Resolution.RAW) == QUERY
