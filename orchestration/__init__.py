@@ -14,8 +14,12 @@ publishing     published/scores
 retention      public/telemetry_retention
 archive        archive/telemetry: days past their time in ClickHouse
 checks         warehouse.checks as asset checks
-jobs           jobs, schedules and the sensor of late days
+mart_checks    checks that span the marts: schema, every record, built on time
+jobs           jobs and schedules
+late_days      the sensor of late days
+automation     conditions on which assets and checks run by themselves, and their sensor
 faults         which errors are worth another try
+failures       what failed, as CloudEvents; failure_alerts posts them, by webhook
 home, storage  the instance: its folder, its settings, its event log in PostgreSQL
 launch, serve  one run in a process; code server, web server and daemon in the foreground
 

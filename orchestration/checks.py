@@ -5,12 +5,14 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration.automation import HOURLY
 from orchestration.faults import told_apart
 from orchestration.loads import HOT_TELEMETRY, WARM_TELEMETRY
 from orchestration.partitions import DAY, Days, days_of_tags
 from telematics.clock import utc_today
 from telematics.settings import Settings
 from warehouse import checks as warehouse_checks
+from warehouse import parity_checks
 
 
 def checked_days(context: dg.AssetCheckExecutionContext) -> Days:
@@ -31,7 +33,7 @@ def as_result(
     )
 
 
-@dg.asset_check(asset=HOT_TELEMETRY, name="fresh")
+@dg.asset_check(asset=HOT_TELEMETRY, name="fresh", automation_condition=HOURLY)
 def fresh(settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
     """Live cars were heard within the last hour."""
     with told_apart():
@@ -67,11 +69,11 @@ def newest_complete_day(days: Days, today: date) -> date | None:
 def parity(
     context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
-    """Both tiers hold the same rows of the days that both should hold."""
+    """Both tiers hold the same rows of the days that both should hold: counts, hashes and sums of columns."""
     first, until = checked_days(context)
     days = [first + n * DAY for n in range((until - first).days)]
     with told_apart():
-        return as_result(warehouse_checks.parity(settings, days))
+        return as_result(parity_checks.parity(settings, days))
 
 
 @dg.asset_check(asset=WARM_TELEMETRY, name="unique_identity", blocking=True)

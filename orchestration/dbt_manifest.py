@@ -6,6 +6,7 @@ it was made from, and is only made again when that changes. Making one needs no 
 
 import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,16 @@ def ensure_manifest(target: str) -> Path:
                 _parse(target)
                 (folder / _DIGEST_FILE).write_text(digest)
     return folder / "manifest.json"
+
+
+def contracts(target: str) -> dict[str, dict[str, str]]:
+    """Types by column of each model of the target that has a contract, by table."""
+    manifest = json.loads(ensure_manifest(target).read_text())
+    return {
+        node["alias"]: {column["name"]: column["data_type"] for column in node["columns"].values()}
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["contract"]["enforced"]
+    }
 
 
 def _parse(target: str) -> None:

@@ -4,12 +4,15 @@ import dagster as dg
 
 from orchestration import dbt_assets
 from orchestration.archive import ARCHIVE_CHECKS, ARCHIVED_DAYS, archive_retention
+from orchestration.automation import automation_sensor
 from orchestration.checks import CHECKS
+from orchestration.failure_alerts import failure_alerts_sensor
 from orchestration.gate import GATE_CHECKS
 from orchestration.history import REGISTRY, backfilled_history, copied_reference
 from orchestration.jobs import JOBS, SCHEDULES
 from orchestration.late_days import late_days_sensor
 from orchestration.loads import SOURCES, analytics_telemetry
+from orchestration.mart_checks import MART_CHECKS
 from orchestration.publishing import published_scores
 from orchestration.retention import telemetry_retention
 from orchestration.scoring_assets import SCORING_CHECKS, scored_fleet
@@ -42,10 +45,10 @@ defs = dg.Definitions(
         archive_retention,
         ARCHIVED_DAYS,
     ],
-    asset_checks=[*CHECKS, *ARCHIVE_CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
+    asset_checks=[*CHECKS, *MART_CHECKS, *ARCHIVE_CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
-    sensors=[late_days_sensor],
+    sensors=[late_days_sensor, automation_sensor, failure_alerts_sensor],
     resources={"settings": current_settings(), **dbt_assets.resources()},
     # a day's assets follow from one another: a process for each would only add seconds
     executor=dg.in_process_executor,

@@ -10,7 +10,7 @@ from orchestration.archive import ARCHIVE_CHECKS, ARCHIVE_RETENTION
 from orchestration.dbt_assets import COMPONENT_FEATURES, dbt_clickhouse
 from orchestration.gate import GATE_CHECKS
 from orchestration.history import BACKFILLED, REFERENCE, BackfillConfig, backfilled_history
-from orchestration.partitions import DAY
+from orchestration.partitions import CAUSE_TAG, DAY
 from orchestration.publishing import SCORES
 from orchestration.retention import RETENTION
 from orchestration.scoring_assets import HEALTH_SCORES, PREDICTIONS
@@ -38,9 +38,6 @@ IN_PROGRESS: Final = [
 ]
 QUIET: Final = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 """A run's events are kept in the event log; the console only says what went wrong."""
-CAUSE_TAG: Final = "piston/cause"
-"""Run tag: why a run of the refresh job was asked for."""
-
 daily_job = dg.define_asset_job(
     "daily_job",
     selection=DAILY_ASSETS | STANDING_CHECKS,
@@ -179,18 +176,6 @@ def training_schedule() -> dg.RunRequest:
     return dg.RunRequest()
 
 
-@dg.schedule(
-    job=scoring_job,
-    cron_schedule="20 2 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-)
-def scoring_schedule() -> dg.RunRequest:
-    """Every night, after the day that is over was built and hot rows have gone."""
-    return dg.RunRequest()
-
-
 SCHEDULES: Final = [
     daily_schedule, today_schedule, hot_retention_schedule, archive_schedule, training_schedule,
-    scoring_schedule,
 ]  # fmt: skip

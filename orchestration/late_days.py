@@ -6,8 +6,8 @@ from typing import Final
 
 import dagster as dg
 
-from orchestration.jobs import CAUSE_TAG, QUIET, is_running, refresh_job
-from orchestration.partitions import Days, range_tags, ranges_of
+from orchestration.jobs import QUIET, is_running, refresh_job
+from orchestration.partitions import CAUSE_TAG, Days, range_tags, ranges_of
 from telematics.clock import utc_today
 from telematics.errors import UnavailableError
 from telematics.settings import Settings

@@ -12,6 +12,8 @@ from telematics.settings import current_settings
 RANGE_START_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 PARTITION_TAG: Final = "dagster/partition"
+CAUSE_TAG: Final = "piston/cause"
+"""Why a run was asked for."""
 
 DAY: Final = timedelta(days=1)
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration.automation import together_with
 from orchestration.faults import told_apart
 from orchestration.loads import OWNERS
 from orchestration.scoring_assets import HEALTH_SCORES, PREDICTIONS
@@ -26,6 +27,7 @@ SCORES: Final = dg.AssetKey(["published", "scores"])
     group_name="published",
     kinds={"redis"},
     owners=OWNERS,
+    automation_condition=together_with(HEALTH_SCORES),
 )
 def published_scores(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """Odometer and driving summaries per vehicle in Redis (`scores:{vin}`), as of the present UTC day.

@@ -19,8 +19,8 @@ from dagster._core.execution.api import execute_run_iterator
 from orchestration.definitions import defs
 from orchestration.errors import RunFailedError
 from orchestration.faults import answers
-from orchestration.jobs import CAUSE_TAG, IN_PROGRESS, QUIET
-from orchestration.partitions import DAYS, Days, range_tags
+from orchestration.jobs import IN_PROGRESS, QUIET
+from orchestration.partitions import CAUSE_TAG, DAYS, Days, range_tags
 from telematics.errors import ConfigurationError, UnavailableError
 from telematics.settings import current_settings
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from orchestration.automation import after_the_day, together_with
 from orchestration.checks import as_result
 from orchestration.dbt_assets import COMPONENT_FEATURES, COMPONENT_SIGNALS
 from orchestration.faults import told_apart
@@ -33,6 +34,7 @@ HEALTH_SCORES: Final = dg.AssetKey([ANALYTICS_DATABASE, "health_scores"])
             group_name="models",
             kinds={"clickhouse"},
             owners=OWNERS,
+            automation_condition=after_the_day(COMPONENT_FEATURES, CHAMPION),
         ),
         dg.AssetSpec(
             HEALTH_SCORES,
@@ -41,6 +43,7 @@ HEALTH_SCORES: Final = dg.AssetKey([ANALYTICS_DATABASE, "health_scores"])
             group_name="models",
             kinds={"clickhouse"},
             owners=OWNERS,
+            automation_condition=together_with(PREDICTIONS),
         ),
     ],
     name="scored_fleet",

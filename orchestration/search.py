@@ -4,6 +4,7 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration.automation import together_with
 from orchestration.checks import as_result
 from orchestration.faults import told_apart
 from orchestration.loads import OWNERS
@@ -26,6 +27,7 @@ SEARCH: Final = dg.AssetKey(["published", "search"])
     group_name="published",
     kinds={"elasticsearch"},
     owners=OWNERS,
+    automation_condition=together_with(HEALTH_SCORES),
 )
 def published_search(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]

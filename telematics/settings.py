@@ -9,12 +9,14 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from telematics import names
 from telematics.errors import ConfigurationError
+from telematics.standard_webhooks import signing_key
 
 DEVELOPMENT_SECRET = "piston-development-only"  # noqa: S105 - refused outside development and test
 
@@ -165,6 +167,13 @@ class Settings(BaseSettings):
         30.0, gt=0, description="Silence of the object storage for this long ends an attempt."
     )
 
+    alert_webhook_url: str | None = Field(
+        None, description="Where failed runs and failed checks are posted; http(s). Default: nowhere."
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None, description="whsec_…: signs what is posted (Standard Webhooks). Default: unsigned."
+    )
+
     gateway_max_frame_bytes: int = Field(
         65_536,
         ge=1280,
@@ -215,6 +224,24 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _over_http(cls, value: str | None) -> str | None:
+        if value is not None and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+            message = "is not an http:// or https:// address"
+            raise ValueError(message)
+        return value
+
+    @field_validator("alert_webhook_secret")
+    @classmethod
+    def _signing_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            try:
+                signing_key(value.get_secret_value())
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> Self:

@@ -7,25 +7,17 @@ of its own (`judge_…`), and each check is proven able to fail by a test that p
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from math import isclose
 from statistics import median
 
-from clickhouse_connect.driver.client import Client
-from psycopg import Connection, IsolationLevel
-
-from telematics.clock import Clock, day_start, utc_now
+from telematics.clock import Clock, utc_now
 from telematics.names import Origin
 from telematics.settings import Settings
-from warehouse import clients, columns, ledger, warm_days
+from warehouse import clients, columns, warm_days
 
 Number = int | float | str | None
 
 NEWEST_LOOKBACK = timedelta(days=2)
 """How far back a live device's newest record is looked for: planning over a year of chunks is slow."""
-PARITY_DAYS = 31
-"""Days compared when the caller names none, the newest first."""
-_SUM_TOLERANCE = 1e-9
-"""Sums of doubles depend on the order of addition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +27,6 @@ class CheckResult:
     passed: bool
     description: str
     numbers: Mapping[str, Number] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class DaySums:
-    """What parity compares of a day."""
-
-    row_count: int
-    hash_sum: int
-    odometer_sum: float
-
-    def agrees_with(self, other: "DaySums") -> bool:
-        """Same rows, as far as counts and sums can tell."""
-        return (self.row_count, self.hash_sum) == (other.row_count, other.hash_sum) and isclose(
-            self.odometer_sum, other.odometer_sum, rel_tol=_SUM_TOLERANCE, abs_tol=_SUM_TOLERANCE
-        )
 
 
 def fresh(
@@ -133,60 +110,6 @@ def judge_volume(row_count: int, earlier: Sequence[int], factor: float) -> Check
     )
 
 
-def parity(settings: Settings, days: Sequence[date] | None = None) -> CheckResult:
-    """TimescaleDB and ClickHouse agree on counts, hashes and odometers of the days that should be equal.
-
-    Those are days still hot and not written since their load; other days of the list are left out.
-
-    Args:
-        settings: where the stores are.
-        days: which days; by default the newest `PARITY_DAYS` that qualify.
-
-    Raises:
-        UnavailableError: a store does not answer.
-    """
-    with (
-        clients.clickhouse(settings) as client,
-        clients.timescale(settings, autocommit=False) as hot,
-        clients.timescale(settings) as now,
-    ):
-        hot.isolation_level = IsolationLevel.REPEATABLE_READ
-        hot.read_only = True
-        versions = _comparable(hot, days)
-        hot_sums = _hot_sums(hot, list(versions))
-        warm_sums = _warm_sums(client, list(versions))
-        # a load that swapped a day in since the snapshot has written the ledger since: leave such days out
-        still = {state.day: state.loaded_version for state in ledger.day_states(now, list(versions))}
-    compared = [day for day in versions if still[day] == versions[day]]
-    return judge_parity(
-        {day: hot_sums.get(day, _NOTHING) for day in compared},
-        {day: warm_sums.get(day, _NOTHING) for day in compared},
-    )
-
-
-_NOTHING = DaySums(0, 0, 0.0)
-
-
-def judge_parity(hot: Mapping[date, DaySums], warm: Mapping[date, DaySums]) -> CheckResult:
-    """The verdict of `parity`, over the same days on both sides."""
-    wrong = sorted(day for day in hot if not hot[day].agrees_with(warm[day]))
-    numbers: dict[str, Number] = {
-        "days": len(hot),
-        "days_that_differ": len(wrong),
-        "hot_rows": sum(sums.row_count for sums in hot.values()),
-        "warm_rows": sum(sums.row_count for sums in warm.values()),
-    }
-    if not wrong:
-        return CheckResult(True, f"{len(hot)} days are the same in both tiers", numbers)
-    first = wrong[0]
-    return CheckResult(
-        False,
-        f"{len(wrong)} of {len(hot)} days differ; first {first}: TimescaleDB {hot[first].row_count} rows, "
-        f"ClickHouse {warm[first].row_count}; load it again",
-        numbers | {"first_day": first.isoformat()},
-    )
-
-
 def no_future(
     settings: Settings, *, clock: Clock = utc_now, tolerance: timedelta = timedelta(days=1)
 ) -> CheckResult:
@@ -255,51 +178,3 @@ def unique_identity(settings: Settings, first: date, until: date) -> CheckResult
         f"{min(doubled)}; loading a day again mends it",
         numbers,
     )
-
-
-def _comparable(connection: Connection, days: Sequence[date] | None) -> dict[date, int]:
-    """Days that should be equal, with the version that they were loaded at."""
-    rows = connection.execute(
-        """
-        select l.day, l.hot_version from day_loads as l join hot_days as h using (day)
-        where l.hot_version = h.version and l.hot_dropped_at is null
-          and (%(days)s::date[] is null or l.day = any (%(days)s::date[]))
-        order by l.day desc limit %(limit)s
-        """,
-        {
-            "days": None if days is None else list(days),
-            "limit": PARITY_DAYS if days is None else len(days),
-        },
-    )
-    return dict(rows.fetchall())
-
-
-def _hot_sums(connection: Connection, days: Sequence[date]) -> dict[date, DaySums]:
-    found = {}
-    for day in days:
-        # day by day: literal bounds leave other chunks out, also where the days lie far apart
-        row = connection.execute(
-            """
-            select count(*), coalesce(sum(content_hash), 0), coalesce(sum(odometer), 0)
-            from telemetry where time >= %s and time < %s
-            """,
-            [day_start(day), day_start(day + timedelta(1))],
-        ).fetchone()
-        if row is not None:
-            found[day] = DaySums(row[0], int(row[1]), row[2])
-    return found
-
-
-def _warm_sums(client: Client, days: Sequence[date]) -> dict[date, DaySums]:
-    if not days:
-        return {}
-    rows = client.query(
-        "select toDate(time, 'UTC') as day, count(), toString(sum(toInt128(content_hash))), "
-        f"sum(ifNull(odometer, 0)) from {warm_days.TELEMETRY} "
-        f"where {warm_days.WITHIN_DAYS} and toYYYYMMDD(time) in {{days:Array(UInt32)}} group by day",
-        parameters={
-            **warm_days.day_bounds(min(days), max(days) + timedelta(1)),
-            "days": [int(f"{day:%Y%m%d}") for day in days],
-        },
-    ).result_rows
-    return {row[0]: DaySums(int(row[1]), int(row[2]), float(row[3])) for row in rows}

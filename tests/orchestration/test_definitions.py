@@ -76,8 +76,9 @@ def test_schedules_and_sensor_run_without_being_switched_on():
             "hot_retention_schedule",
             "archive_schedule",
             "training_schedule",
-            "scoring_schedule",
             "late_days_sensor",
+            "automation_sensor",
+            "failure_alerts_sensor",
         ),
         "RUNNING",
     )

@@ -8,7 +8,6 @@ import pytest
 from orchestration.checks import newest_complete_day
 from orchestration.definitions import defs
 from orchestration.jobs import (
-    CAUSE_TAG,
     archive_job,
     archive_schedule,
     daily_schedule,
@@ -19,6 +18,7 @@ from orchestration.jobs import (
     today_schedule,
 )
 from orchestration.late_days import MAX_RANGES, ranges_to_refresh
+from orchestration.partitions import CAUSE_TAG
 
 
 @pytest.fixture(scope="module")

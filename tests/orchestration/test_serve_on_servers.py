@@ -58,11 +58,12 @@ def test_it_serves_the_location_with_schedules_on_and_ends_without_leftovers(
                     "hot_retention_schedule",
                     "archive_schedule",
                     "training_schedule",
-                    "scoring_schedule",
                 ),
                 "RUNNING",
             )
-            assert [each["sensorState"]["status"] for each in repo["sensors"]] == ["RUNNING"]
+            assert {each["name"]: each["sensorState"]["status"] for each in repo["sensors"]} == dict.fromkeys(
+                ("late_days_sensor", "automation_sensor", "failure_alerts_sensor"), "RUNNING"
+            )
             family = descendants(served.pid)
             assert len(family) >= 3
         finally:

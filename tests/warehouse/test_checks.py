@@ -2,7 +2,6 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
 
@@ -43,18 +42,6 @@ def test_the_first_day_has_nothing_to_compare_with() -> None:
     assert checks.judge_volume(0, [], 5.0).passed
 
 
-@pytest.mark.parametrize(
-    "other", [checks.DaySums(3, 10, 5.0), checks.DaySums(2, 11, 5.0), checks.DaySums(2, 10, 5.001)]
-)
-def test_parity_sees_counts_hashes_and_odometers(other: checks.DaySums) -> None:
-    day = date(2026, 1, 1)
-    mine = checks.DaySums(2, 10, 5.0)
-    assert checks.judge_parity({day: mine}, {day: mine}).passed
-    result = checks.judge_parity({day: mine}, {day: other})
-    assert not result.passed
-    assert result.numbers["first_day"] == "2026-01-01"
-
-
 @pytest.mark.integration
 def test_fresh_hears_live_devices_only(fleet: Fleet) -> None:
     at = day_start(fleet.day(1))
@@ -88,33 +75,6 @@ def test_volume_fails_on_a_day_that_is_almost_empty(fleet: Fleet) -> None:
     assert not short.passed
     assert (short.numbers["row_count"], short.numbers["median"]) == (1, 10.5)
     assert not checks.volume(fleet.settings, fleet.day(5), window_days=4).passed, "an empty day"
-
-
-@pytest.mark.integration
-def test_parity_fails_when_the_warehouse_lacks_a_row(
-    fleet: Fleet, warm: Client, hot: psycopg.Connection
-) -> None:
-    imei, _ = fleet.install()
-    days = [fleet.day(number) for number in range(3)]
-    for day in days:
-        fleet.write(fleet.make_rows(imei, day, 5))
-    load_days(fleet.settings, days[0], fleet.day(3), "one")
-    sound = checks.parity(fleet.settings, days)
-    assert sound.passed
-    assert (sound.numbers["days"], sound.numbers["hot_rows"]) == (3, 15)
-    fleet.write(fleet.make_rows(imei, days[0], 1, start_s=50))
-    assert checks.parity(fleet.settings, days).numbers["days"] == 2, "a dirty day cannot be compared"
-    warm.command(
-        f"alter table analytics.telemetry delete where device_id = '{imei}' "
-        f"and time = '{days[1]} 00:00:03' settings mutations_sync = 2"
-    )
-    broken = checks.parity(fleet.settings, days)
-    assert not broken.passed
-    assert broken.numbers["first_day"] == days[1].isoformat()
-    hot.execute(
-        "update telemetry set odometer = 1 where device_id = %s and time >= %s", [imei, day_start(days[2])]
-    )
-    assert checks.parity(fleet.settings, [days[2]]).passed is False
 
 
 @pytest.mark.integration
