@@ -114,6 +114,7 @@ class BucketStorage(ArchiveStorage):
             is_readable=storage_class not in OFFLINE_CLASSES or is_restored,
             is_restoring=is_restoring,
             restored_until=parsedate_to_datetime(expiry[1]) if expiry else None,
+            etag=said.get("ETag"),
         )
 
     def keys(self, prefix: str) -> Iterator[str]:

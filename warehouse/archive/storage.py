@@ -32,6 +32,8 @@ class StoredObject:
     is_readable: bool
     is_restoring: bool = False
     restored_until: datetime | None = None
+    etag: str | None = None
+    """What the server knows this content by."""
 
 
 class ArchiveStorage(ABC):

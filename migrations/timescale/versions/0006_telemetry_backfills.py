@@ -21,6 +21,7 @@ create table telemetry_backfills (
     read_rows        bigint      not null default 0,
     loaded_rows      bigint      not null default 0,
     doubled_rows     bigint      not null default 0,
+    vehicle_count    integer     not null default 0,
     registered_vehicles integer  not null default 0,
     completed_at     timestamptz,
     check ((status = 'complete') = (completed_at is not null))
