@@ -6,7 +6,7 @@ TTL that recompresses) of `analytics.telemetry`, which REPLACE PARTITION demands
 """
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from clickhouse_connect.driver.client import Client
@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 
 from telematics.names import ANALYTICS_DATABASE, WRITE_SCOPE
 from warehouse.columns import LOADED_VIN, OWNER_VIN
+from warehouse.crossing import BrokenCopyError, Crossing, Wire, pieces
 from warehouse.warm_days import TELEMETRY
 
 _PREFIX = "telemetry__"
@@ -107,6 +108,48 @@ def copy_into(client: Client, connection: Connection, select: sql.Composable, in
         # without a table the body itself begins with the statement
         client.raw_insert("", insert_block=body(), settings={"precise_float_parsing": 1})
         return cursor.rowcount
+
+
+def cross_into(
+    client: Client,
+    connection: Connection,
+    select: sql.Composable,
+    insert: str,
+    columns: Sequence[tuple[str, str, Wire]],
+) -> int:
+    """The same for many rows, in binary formats on both sides; returns the number of rows sent.
+
+    Args:
+        client: of the insert.
+        connection: of the query.
+        select: the query.
+        insert: an insert without its format.
+        columns: of the query: name, ClickHouse type and PostgreSQL's form of each.
+
+    Raises:
+        BrokenCopyError: PostgreSQL does not answer with these columns.
+    """
+    crossing = Crossing(columns)
+    sent = 0
+    with connection.cursor() as cursor:
+
+        def body() -> Generator[bytes]:
+            nonlocal sent
+            yield f"{insert} format Native\n".encode()
+            query = sql.SQL("copy ({}) to stdout (format binary)").format(select)
+            with cursor.copy(query) as copy:
+                for piece in pieces(copy):
+                    count, block = crossing.block(piece)
+                    sent += count
+                    if count:
+                        yield block
+
+        # without a table the body itself begins with the statement
+        client.raw_insert("", insert_block=body())
+        if sent != cursor.rowcount:
+            message = f"{sent} rows crossed, PostgreSQL sent {cursor.rowcount}"
+            raise BrokenCopyError(message)
+    return sent
 
 
 def _chunks(rows: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from telematics.clock import day_start
 from telematics.errors import ConfigurationError, UnavailableError
 from telematics.settings import Settings
 from tests.warehouse.conftest import Fleet, with_changes
-from warehouse import day_load, ledger
+from warehouse import day_load, ledger, merging
 from warehouse.clients import clickhouse
 from warehouse.day_load import load_days
 from warehouse.dirty import dirty_days
@@ -118,12 +118,12 @@ def test_only_the_chunks_of_the_days_asked_for_are_read(fleet: Fleet, hot: psyco
     for number in range(4):
         fleet.write(fleet.make_rows(imei, fleet.day(number), 1))
     hot.execute("set timezone = 'America/Detroit'")  # a zone of the session must not shift the days
-    query = day_load.hot_rows(fleet.day(1), fleet.day(3))
+    query = merging.hot_rows(day_start(fleet.day(1)), day_start(fleet.day(3)))
     plan = "\n".join(line for (line,) in hot.execute("explain " + query.as_string(hot)))
     assert plan.count("_chunk") >= 2
     assert len({word for word in plan.split() if word.startswith("_hyper_") and word.endswith("_chunk")}) == 2
     times = [row[0] for row in hot.execute(query)]
-    assert times == [datetime(d.year, d.month, d.day) for d in (fleet.day(1), fleet.day(2))]  # noqa: DTZ001
+    assert times == [day_start(fleet.day(1)), day_start(fleet.day(2))]
 
 
 @pytest.mark.integration
@@ -198,6 +198,23 @@ def test_what_a_device_sends_again_after_it_left_the_hot_tier_ends_once(
     dropped_at = hot.execute("select hot_dropped_at from day_loads where day = %s", [fleet.day()]).fetchone()
     assert dropped_at is not None
     assert dropped_at[0] is not None, "readers keep asking ClickHouse for this day"
+
+
+@pytest.mark.integration
+def test_a_day_merged_in_parts_has_every_row_once(
+    fleet: Fleet, warm_day: WarmDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hot times are finer than ClickHouse's, and a part must not end between a row and its own copy."""
+    imei, _ = fleet.install()
+    noon = 43_200.0
+    rows = fleet.make_rows(imei, fleet.day(), 48, step_s=1_800.0, start_s=0.000_4)
+    edge = fleet.make_rows(imei, fleet.day(), 4, start_s=noon - 0.000_2, step_s=0.000_5)
+    fleet.write([*rows, *edge[:2]])
+    load_days(fleet.settings, fleet.day(), fleet.day(1), "one")
+    fleet.write(edge[2:])
+    monkeypatch.setattr(day_load, "SLICE_ROWS", 10)
+    report = load_days(fleet.settings, fleet.day(), fleet.day(1), "two")
+    assert report.row_count == len(warm_day(fleet.day())) == len(rows) + len(edge)
 
 
 @pytest.mark.integration

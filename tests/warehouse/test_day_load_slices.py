@@ -4,7 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from warehouse import day_load
+from telematics.clock import day_start
+from warehouse import day_load, merging
 from warehouse.day_load import MergeError
 from warehouse.ledger import DayState
 
@@ -68,3 +69,12 @@ def test_duplicates_in_clickhouse_may_go() -> None:
 def test_a_row_outside_the_slice_stops_the_load() -> None:
     with pytest.raises(MergeError, match="2026-01-02"):
         check({FIRST: 7, SECOND: 1}, hot=7)
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(0, 1), (9, 1), (10, 2), (39, 4), (10**9, 8)])
+def test_a_part_of_a_day_begins_with_a_second_and_where_the_last_one_ended(rows: int, parts: int) -> None:
+    found = list(merging.portions(FIRST, SECOND, rows, 10))
+    assert len(found) == parts
+    assert [end for _, end in found[:-1]] == [start for start, _ in found[1:]]
+    assert (found[0][0], found[-1][1]) == (day_start(FIRST), day_start(SECOND))
+    assert not any(moment.microsecond for part in found for moment in part)
