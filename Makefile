@@ -34,11 +34,14 @@ up: $(READY) ## servers, schema and services, without data
 down: ## stop everything that this stack started
 	@if [ -x $(BIN)/piston ]; then $(BIN)/piston down; else echo "nothing is installed, nothing runs"; fi
 
+# Two at once, each with servers of its own; a file's tests stay together, because they share what they set up.
+HALVES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: $(READY) ## every test, on real servers that the tests start and stop themselves
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow" $(HALVES)
 
 test-long: $(READY) ## also the tests that replay whole recordings, and fifty rounds of kill -9
-	@$(BIN)/pytest
+	@$(BIN)/pytest $(HALVES)
 
 BENCHES := decode gateway sink live end-to-end search
 bench: $(READY) ## measure everything on this machine (15 minutes, best left alone), then write docs/performance.md

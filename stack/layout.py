@@ -20,8 +20,8 @@ from pathlib import Path
 from stack.errors import PreflightError
 from telematics.settings import Settings
 
-_SUN_PATH_LIMIT = 90
-"""sockaddr_un holds 107 bytes; the longest name put below is `/.s.PGSQL.65535.lock`, 20 bytes short."""
+_SUN_PATH_LIMIT = 87
+"""sockaddr_un holds 107 bytes; the longest name put below is `/.s.PGSQL.65535.lock`, of 20 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class RestoreState(StrEnum):
     """The storage was asked and is at work; Glacier takes hours."""
     REQUESTED = "requested"
     """The storage was asked just now."""
+    MISSING = "missing"
+    """The storage has no such file; the archive's checks name it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ def restore_day(
 def send_requests(settings: Settings, *, progress: Progress = silent) -> list[DayRestore]:
     """Bring every noted request forward: ask the storage, or find that the day is readable by now.
 
-    A request whose days of being readable are over is forgotten.
+    A request whose days of being readable are over is forgotten. A file that is missing keeps no other day
+    waiting.
 
     Raises:
         StorageError: the storage does not answer.
@@ -78,8 +81,12 @@ def send_requests(settings: Settings, *, progress: Progress = silent) -> list[Da
             file = archive_ledger.newest_version(connection, day)
             if file is None:
                 continue
-            done = _bring_forward(connection, storage, settings, file, day_count)
-            progress(f"{day}: {done.state}")
+            try:
+                done = _bring_forward(connection, storage, settings, file, day_count)
+                progress(f"{day}: {done.state}")
+            except MissingObjectError as error:
+                done = DayRestore(day, RestoreState.MISSING, file.storage_class, None)
+                progress(f"{day}: {error}")
             found.append(done)
     return found
 

@@ -21,7 +21,14 @@ def test_neither_the_hash_nor_the_printed_value_holds_the_secret():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "pdk_", "pdk_" + "a" * 20, "pdk_" + "a" * 20 + "_" + "b" * 42, "é" * 68, str(new_key()) + "\0"],
+    [
+        "",
+        "pdk_",
+        "pdk_" + "a" * 20,
+        "pdk_" + "a" * 20 + "_" + "b" * 42,
+        "é" * 68,
+        "pdk_" + "a" * 20 + "_" + "b" * 43 + "\0",
+    ],
 )
 def test_what_has_not_a_keys_form_is_none(text):
     assert parse_key(text) is None

@@ -127,6 +127,22 @@ async def test_a_day_in_glacier_is_pending_until_it_is_restored(
     assert load_days(road.settings, frozen, frozen + DAY, "late").row_count == 4
 
 
+def test_a_file_that_is_missing_keeps_no_other_day_waiting(bucket: tuple[Road, Any]) -> None:
+    road, client = bucket
+    imei, _ = road.fleet.install()
+    road.settings = road.settings.model_copy(update={"archive_storage_class": "GLACIER"})
+    road.write_and_archive([row for n in (0, 1) for row in road.fleet.make_rows(imei, road.fleet.day(n), 3)])
+    lost, frozen = road.fleet.day(), road.fleet.day(1)
+    for day in (lost, frozen):
+        restore_day(road.settings, day, 2)
+    client.delete_object(Bucket=BUCKET, Key=f"piston/{road.file(lost).key}")
+    said: list[str] = []
+    states = {found.day: found.state for found in send_requests(road.settings, progress=said.append)}
+    assert states[lost] is RestoreState.MISSING
+    assert states[frozen] in (RestoreState.RESTORING, RestoreState.READABLE)
+    assert any(str(lost) in sentence and "the archive has no" in sentence for sentence in said)
+
+
 def test_a_server_that_is_full_busy_or_silent_costs_nothing(fleet: Fleet, warm: Client) -> None:
     imei, _ = fleet.install()
     day = fleet.day()
