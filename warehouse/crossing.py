@@ -84,6 +84,7 @@ def turn_round(
     data: Bytes,
     size: Any,
     kinds: Any,
+    widths: Any,
     slots: Any,
     nulls: Any,
     eights: Any,
@@ -100,6 +101,7 @@ def turn_round(
         data: rows as COPY writes them, whole.
         size: bytes of them.
         kinds: `Wire` of each column.
+        widths: bytes of each column's values, 0 for texts.
         slots: which row of the array of its width a column has.
         nulls: columns × rows; 1: NULL.
         eights: columns of eight bytes × rows; the others alike.
@@ -129,7 +131,7 @@ def turn_round(
             if is_null:
                 null_counts[column] += 1
                 length = _0
-            elif at + length > size:
+            elif at + length > size or (kind < _TEXT and length != widths[column]):
                 return BROKEN
             if kind >= _TEXT:
                 skipped = _1 if kind == _JSON and length > _0 else _0
@@ -162,6 +164,7 @@ def _kernel() -> Any:
             array(np.uint8),
             numba.uint64,
             counts,
+            array(np.uint64),
             counts,
             array(np.uint8, 2),
             array(np.uint64, 2),
@@ -190,6 +193,7 @@ class Crossing:
     def __init__(self, columns: Sequence[tuple[str, str, Wire]]) -> None:
         self._columns = [*columns]
         self._kinds = np.array([wire for _, _, wire in columns], np.int64)
+        self._widths = np.array([WIDTHS.get(wire, 0) for _, _, wire in columns], np.uint64)
         places: dict[int, int] = {}
         slots = []
         for _, _, wire in columns:
@@ -221,6 +225,7 @@ class Crossing:
             np.frombuffer(rows, np.uint8),
             len(rows),
             self._kinds,
+            self._widths,
             self._slots,
             self._nulls,
             *self._arrays.values(),

@@ -82,6 +82,7 @@ def test_no_rows_are_no_block() -> None:
         copy_row(b"\1", b"\1"),  # a column too many
         copy_row(b"\1")[:-1],  # cut off in a value
         copy_row(b"\1")[:4],  # and in a length
+        copy_row(b"\0\1"),  # a value that is wider than its column
     ],
 )
 def test_what_is_no_row_of_these_columns_is_refused(rows: bytes) -> None:
