@@ -16,6 +16,7 @@ from serving.problems.handlers import install_handlers
 from serving.request_context import RequestContextMiddleware
 from serving.search import endpoints as search
 from serving.services import Services, open_services
+from serving.vehicles.bulk import endpoints as bulk
 from serving.vehicles.commands import endpoints as commands
 from serving.vehicles.live_status import endpoints as live_status
 from serving.vehicles.maintenance import endpoints as maintenance
@@ -62,6 +63,7 @@ def create_app(settings: Settings, open_services: OpenServices = open_services) 
         live_status,
         maintenance,
         odometer,
+        bulk,  # before the resources of one vehicle: `bulk` stands where their VIN does
         telemetry,
         readings,
         commands,

@@ -29,6 +29,7 @@ from serving.search.mark import StoredMark
 from serving.search.repository import StoredVehicles
 from serving.search.service import SearchService
 from serving.stores import ANSWER_WITHIN_S
+from serving.vehicles.bulk.service import BulkService
 from serving.vehicles.commands.repository import StoredCommands
 from serving.vehicles.commands.service import CommandService
 from serving.vehicles.live_status.repository import StoredLiveState
@@ -63,6 +64,7 @@ class Services:
     maintenance: MaintenanceService
     odometer: OdometerService
     telemetry: TelemetryService
+    bulk: BulkService
     search: SearchService
     devices: DeviceGate
     readings: ReadingService
@@ -128,6 +130,7 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         idempotency = StoredIdempotency(pool)
         history = await HistoryStores.open(settings)
         stack.push_async_callback(history.close)
+        telemetry, cursors = StoredTelemetry(history), CursorSeal.from_keys(keys)
         search = async_client(settings, timeout_s=ANSWER_WITHIN_S)
         stack.push_async_callback(search.close)
         gate = ConsentGate(StoredGrants(pool), clock)
@@ -141,7 +144,8 @@ async def open_services(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             live_status=LiveStatusService(StoredLiveState(redis)),
             maintenance=MaintenanceService(StoredMaintenance(redis)),
             odometer=OdometerService(StoredOdometer(history), clock),
-            telemetry=TelemetryService(StoredTelemetry(history), CursorSeal.from_keys(keys), clock),
+            telemetry=TelemetryService(telemetry, cursors, clock),
+            bulk=BulkService(telemetry, cursors, clock),
             search=SearchService(
                 StoredVehicles(search), StoredMark(search), gate, SearchCursors.from_keys(keys)
             ),

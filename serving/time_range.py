@@ -74,7 +74,9 @@ class TimeRange:
     end: datetime
 
 
-def checked_range(start: datetime, end: datetime, *, longest: timedelta) -> TimeRange:
+def checked_range(
+    start: datetime, end: datetime, *, longest: timedelta, pointer: str = "#/query/from"
+) -> TimeRange:
     """The range [start, end).
 
     Raises:
@@ -82,8 +84,8 @@ def checked_range(start: datetime, end: datetime, *, longest: timedelta) -> Time
     """
     if start >= end:
         message = "`from` must be earlier than `to` (which is now where it is left out)"
-        raise InvalidParametersError(FieldProblem("#/query/from", message))
+        raise InvalidParametersError(FieldProblem(pointer, message))
     if end - start > longest:
         message = f"the range is longer than the {longest.days} days that one query may span"
-        raise InvalidParametersError(FieldProblem("#/query/from", message))
+        raise InvalidParametersError(FieldProblem(pointer, message))
     return TimeRange(start, end)

@@ -1,8 +1,8 @@
 """The gate: the only way to a vehicle's data (docs/decisions/0005-one-gate.md).
 
-Repositories of vehicle data take a `VehicleAccess` and no VIN; the search, which is about many vehicles,
-takes a `FleetAccess`. Neither can be made outside this module, and
-`tests/serving/consent/test_no_way_around_the_gate.py` walks the code to hold both.
+Repositories of vehicle data take a `VehicleAccess` and no VIN, or a `VehiclesAccess` and no VINs; the search,
+which is about all that a partner may find, takes a `FleetAccess`. None can be made outside this module, and
+`tests/serving/consent/test_no_way_around_the_gate.py` walks the code to hold all of that.
 """
 
 from collections.abc import Collection, Mapping
@@ -42,6 +42,28 @@ class VehicleAccess:
     def allows(self, scope: Scope) -> bool:
         """Whether a class of data may be read."""
         return scope in self.scopes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class VehiclesAccess:
+    """Proof of which vehicles, of those asked for, a partner may read now, each as far as consent goes."""
+
+    client_id: str
+    asked: tuple[str, ...]
+    """All VINs asked for, each once, in order."""
+    vehicles: Mapping[str, VehicleAccess]
+    """Those that may be read."""
+    not_found: tuple[str, ...]
+    """Unknown, or without consent: nobody is told which."""
+    not_covered: tuple[str, ...]
+    """With consent that does not cover what the resource needs."""
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            message = "only the consent gate gives access to vehicles"
+            raise TypeError(message)
 
 
 SEARCHABLE: Final = frozenset(
@@ -166,6 +188,33 @@ class ConsentGate:
         if not needed <= granted:
             raise ConsentScopeError(needed)
         return VehicleAccess(partner.client_id, vin, partner.scopes & granted, _SEAL)
+
+    async def open_many(
+        self, partner: PartnerScope, vins: Collection[str], required: Collection[Scope]
+    ) -> VehiclesAccess:
+        """Access to those of the vehicles with consent for every scope that the resource needs: one look-up.
+
+        Raises:
+            InsufficientScopeError: the token does not hold a required scope.
+            StoreUnavailableError: the grants cannot be read, so nobody gets in.
+        """
+        needed = frozenset(required)
+        if not needed <= partner.scopes:
+            raise InsufficientScopeError(needed)
+        asked = tuple(sorted(set(vins)))
+        granted = await self._grants.open_scopes_of(partner.client_id, asked, self._clock())
+        return VehiclesAccess(
+            partner.client_id,
+            asked,
+            {
+                vin: VehicleAccess(partner.client_id, vin, partner.scopes & granted[vin], _SEAL)
+                for vin in asked
+                if vin in granted and needed <= granted[vin]
+            },
+            tuple(vin for vin in asked if not granted.get(vin)),
+            tuple(vin for vin in asked if granted.get(vin) and not needed <= granted[vin]),
+            _SEAL,
+        )
 
     async def open_fleet(self, partner: PartnerScope, indexed_at: datetime, grant_id: int) -> FleetAccess:
         """What the partner may find: by the index as it was built, and by what changed since then.

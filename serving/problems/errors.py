@@ -127,8 +127,12 @@ class CursorRefusedError(ProblemError):
     slug = "cursor-refused"
     title = "The cursor cannot be used"
 
-    def __init__(self, detail: str = "This cursor was not handed out for this query; start again.") -> None:
-        super().__init__(detail, errors=[FieldProblem("#/query/cursor", detail)])
+    def __init__(
+        self,
+        detail: str = "This cursor was not handed out for this query; start again.",
+        pointer: str = "#/query/cursor",
+    ) -> None:
+        super().__init__(detail, errors=[FieldProblem(pointer, detail)])
 
 
 class IdempotencyKeyError(ProblemError):

@@ -7,7 +7,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from serving.problems.errors import FieldProblem, InvalidParametersError, ProblemError
-from serving.problems.responses import RETRY_AFTER_S, problem_response
+from serving.problems.responses import (
+    RETRY_AFTER_S,
+    document_response,
+    problem_response,
+    unavailable_document,
+)
 from serving.request_context import REQUEST_ID_HEADER, request_id_of
 from telematics.errors import UnavailableError
 
@@ -78,14 +83,8 @@ def _documented_methods(request: Request) -> str:
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
     _log.warning("store_unavailable", request_id=request_id_of(request.scope), reason=str(error))
-    return problem_response(
-        503,
-        request_id=request_id_of(request.scope),
-        slug="store-unavailable",
-        title="Not available now",
-        detail="A store behind this answer does not respond; try again in a few seconds.",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
-    )
+    document = unavailable_document(request_id_of(request.scope))
+    return document_response(document, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 async def _on_bug(request: Request, error: Exception) -> Response:

@@ -13,6 +13,12 @@ from serving.problems.schemas import MEDIA_TYPE
 RETRY_AFTER_S = 5
 """What we ask for when a store does not answer: a restart of any of ours takes about that long."""
 
+_UNAVAILABLE: dict[str, Any] = {
+    "slug": "store-unavailable",
+    "title": "Not available now",
+    "detail": "A store behind this answer does not respond; try again in a few seconds.",
+}
+
 _SCHEMA = {"$ref": "#/components/schemas/Problem"}
 
 _DOCUMENTED: dict[int, tuple[str, dict[str, str], dict[str, Any]]] = {
@@ -113,7 +119,7 @@ def request_urn(request_id: str) -> str:
     return f"urn:piston:request:{request_id}"
 
 
-def problem_response(
+def problem_document(
     status: int,
     *,
     request_id: str,
@@ -121,8 +127,7 @@ def problem_response(
     slug: str | None = None,
     title: str | None = None,
     errors: Iterable[FieldProblem] = (),
-    headers: Mapping[str, str] | None = None,
-) -> Response:
+) -> dict[str, Any]:
     """A problem document; without `slug` its type is `about:blank` and its title the status' own phrase."""
     document: dict[str, Any] = {
         "type": f"urn:piston:problem:{slug}" if slug else "about:blank",
@@ -134,9 +139,36 @@ def problem_response(
     pointed = [{"pointer": error.pointer, "detail": error.detail} for error in errors]
     if pointed:
         document["errors"] = pointed
+    return document
+
+
+def unavailable_document(request_id: str) -> dict[str, Any]:
+    """The problem document of a store that does not answer."""
+    return problem_document(503, request_id=request_id, **_UNAVAILABLE)
+
+
+def problem_response(
+    status: int,
+    *,
+    request_id: str,
+    detail: str,
+    slug: str | None = None,
+    title: str | None = None,
+    errors: Iterable[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The document as an answer."""
+    document = problem_document(
+        status, request_id=request_id, detail=detail, slug=slug, title=title, errors=errors
+    )
+    return document_response(document, headers)
+
+
+def document_response(document: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document as an answer with its status."""
     return Response(
         orjson.dumps(document),
-        status_code=status,
+        status_code=document["status"],
         media_type=MEDIA_TYPE,
         headers={"Cache-Control": "no-store", **(headers or {})},
     )

@@ -15,6 +15,12 @@ UnitsParameter = Annotated[
 ]
 
 
+class NoQuery(BaseModel):
+    """A resource without a query. An unknown parameter is an error, not ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class UnitsQuery(BaseModel):
     """Query of a resource without a range. An unknown parameter is an error, not ignored."""
 

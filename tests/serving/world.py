@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from serving.app import create_app
-from serving.consent.gate import ConsentGate, VehicleAccess
+from serving.consent.gate import ConsentGate, VehicleAccess, VehiclesAccess
 from serving.health.readiness import Readiness
 from serving.oauth.keys import SigningKeys, parse_keys
 from serving.partners import secrets
@@ -23,6 +23,7 @@ from serving.search.cursors import SearchCursors
 from serving.search.service import SearchService
 from serving.services import Services, oauth_services
 from serving.time_range import TimeRange
+from serving.vehicles.bulk.service import BulkService
 from serving.vehicles.commands.service import CommandService
 from serving.vehicles.live_status.repository import LiveState
 from serving.vehicles.live_status.service import LiveStatusService
@@ -30,12 +31,13 @@ from serving.vehicles.maintenance.service import MaintenanceService
 from serving.vehicles.odometer.service import OdometerService
 from serving.vehicles.readings.service import ReadingService
 from serving.vehicles.scores import Maintenance, parse_scores
+from serving.vehicles.telemetry.asked import Asked
 from serving.vehicles.telemetry.cursors import CursorSeal
 from serving.vehicles.telemetry.service import TelemetryService
 from telematics.settings import Settings
 from tests.serving.finding import NoMark, Vehicles
 from tests.serving.posting import NOW, Commands, Devices, Log, Outage, Requests
-from warehouse.history import OdometerReading, Page
+from warehouse.history import AGGREGATES, FleetPage, OdometerReading, Page, Resolution, VehiclePart
 
 VIN = "1HGCM82633A123456"
 OTHER_VIN = "1HGCM82633A654321"
@@ -141,17 +143,42 @@ class Records:
     outage: Outage
     stored: list[dict[str, Any]] = field(default_factory=list)
     asked: list[TimeRange] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+    """Of the last question."""
+    pending_days: tuple[date, ...] = ()
     bug: Exception | None = None
 
-    async def page(self, access: VehicleAccess, asked: TimeRange, limit: int, after: str | None) -> Page:
+    async def page(self, access: VehicleAccess, asked: Asked, limit: int, after: str | None) -> Page:
+        found = self._of(asked)
+        start = int(after or 0)
+        more = str(start + limit) if start + limit < len(found) else None
+        return Page(tuple(found[start : start + limit]), ("hot",), more, self.pending_days)
+
+    async def fleet_page(
+        self, access: VehiclesAccess, asked: Asked, limit: int, after: str | None
+    ) -> FleetPage:
+        """Every vehicle has the same records."""
+        found = [(vin, row) for vin in access.vehicles for row in self._of(asked)]
+        start = int(after or 0)
+        part = found[start : start + limit]
+        more = str(start + limit) if start + limit < len(found) else None
+        return FleetPage(
+            tuple(
+                VehiclePart(vin, rows, ("hot",), self.pending_days)
+                for vin in access.vehicles
+                if (rows := tuple(row for owner, row in part if owner == vin))
+            ),
+            more,
+        )
+
+    def _of(self, asked: Asked) -> list[dict[str, Any]]:
         self.outage.check()
         if self.bug is not None:
             raise self.bug
-        self.asked.append(asked)
-        found = [row for row in self.stored if asked.start <= row["time"] < asked.end]
-        start = int(after or 0)
-        more = str(start + limit) if start + limit < len(found) else None
-        return Page(tuple(found[start : start + limit]), ("hot",), more)
+        self.asked.append(asked.span)
+        self.columns = asked.columns
+        make = dict if asked.resolution is Resolution.RAW else as_bucket
+        return [make(row) for row in self.stored if asked.span.start <= row["time"] < asked.span.end]
 
 
 @dataclass
@@ -226,6 +253,10 @@ class World:
         self.grant(*scopes, vin=vin)
         return await ConsentGate(self.grants, self.clock).open(self.scope(*(scopes or tuple(Scope))), vin, ())
 
+    async def access_many(self, *vins: str) -> VehiclesAccess:
+        """Access to those of the vehicles that are granted, by the gate."""
+        return await ConsentGate(self.grants, self.clock).open_many(self.scope(*Scope), vins, ())
+
     def app(self) -> FastAPI:
         @asynccontextmanager
         async def on_these_readers(settings: Settings) -> AsyncIterator[Services]:
@@ -245,6 +276,7 @@ class World:
                 maintenance=MaintenanceService(self.maintenance),
                 odometer=OdometerService(self.odometer, self.clock),
                 telemetry=TelemetryService(self.records, CursorSeal.from_keys(self.keys), self.clock),
+                bulk=BulkService(self.records, CursorSeal.from_keys(self.keys), self.clock),
                 search=SearchService(self.vehicles, NoMark(), gate, SearchCursors.from_keys(self.keys)),
                 devices=self.devices,
                 readings=ReadingService(self.log, self.requests, self.clock),
@@ -282,6 +314,14 @@ def make_record(**changes: Any) -> dict[str, Any]:
         "event_id": 0,
         **changes,
     }
+
+
+def as_bucket(row: dict[str, Any]) -> dict[str, Any]:
+    """A bucket with this record alone in it."""
+    told = {"time": row["time"], "data_points": 1, "distance_mi": 0.0}
+    for column, aggregates in AGGREGATES.items():
+        told |= {each.name: row[column] for each in aggregates if each.name not in told}
+    return told
 
 
 def make_world() -> World:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Security
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -28,6 +28,7 @@ from serving.vehicles import API_PREFIX
 from serving.vehicles.commands.schemas import MAX_BODY_BYTES, CommandDocument, CommandWrite
 from serving.vehicles.commands.service import STATUS
 from serving.vehicles.parameters import vehicle_access
+from serving.vehicles.query import NoQuery
 from serving.vehicles.readings.body import MediaType, parse_media_type
 from serving.vehicles.readings.endpoints import REPLAYED_HEADER
 
@@ -66,12 +67,6 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     ),
     **documented(401, 403, 404, 413, 415, 422, 503),
 }
-
-
-class NoQuery(BaseModel):
-    """A resource without a query. An unknown parameter is an error, not ignored."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 async def _command(request: Request) -> CommandWrite:

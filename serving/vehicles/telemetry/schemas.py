@@ -1,88 +1,62 @@
-"""Shapes of GET /vehicles/{vin}/telemetry.
+"""Shapes of records and of the pages that hold them.
 
 The models document; the answer itself is built as dictionaries (`records.py`), because a page has thousands
-of records. A test holds the two together.
+of records. A test holds the two together. All but `time` is left out where `fields` does not name it.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from serving.time_range import Moment
 from serving.vehicles.live_status.schemas import LocationRead
 from serving.vehicles.location import Precision
-from serving.vehicles.query import UnitsParameter
-from serving.vehicles.telemetry.cursors import LONGEST_CURSOR
 from serving.vehicles.units import Units
+from warehouse.history import Resolution
 
-DEFAULT_LIMIT = 1000
-LARGEST_LIMIT = 5000
-"""A page of it is about 2 MB."""
-
-_DATE_TIME: JsonDict = {"format": "date-time"}
+DATE_TIME: JsonDict = {"format": "date-time"}
+TierName = Literal["hot", "warm", "cold", "archive"]
 
 
-class TelemetryQuery(BaseModel):
-    """Query of telemetry. An unknown parameter is an error, not ignored."""
+def _value(description: str, example: Any) -> Any:
+    """A value that may be null, and is left out where it was not asked for."""
+    return Field(None, description=description, examples=[example])
 
-    model_config = ConfigDict(extra="forbid", validate_by_name=True)
 
-    from_: Moment | None = Field(
-        None,
-        alias="from",
-        description="First moment, RFC 3339; a bare date means 00:00Z. Needed unless a cursor is given.",
-        examples=["2025-12-01"],
+class _Row(BaseModel):
+    location: LocationRead | None = Field(None, description="Null without a valid fix.")
+    heading: int | None = _value("Degrees from north, clockwise.", 214)
+    odometer_source: str | None = _value(
+        "`can` or `obd`: read from the vehicle; `gnss`: counted by the tracker.", "gnss"
     )
-    to: Moment | None = Field(
-        None,
-        description="Moment after the last, RFC 3339. Left out: now. At most 366 days after `from`.",
-        examples=["2025-12-06"],
+    fuel_pct: float | None = _value("Fuel level, percent.", 62.0)
+    battery_voltage: float | None = _value("Volts.", 12.4)
+    dtc_codes: list[str] | None = _value(
+        "Diagnostic trouble codes; an empty list means none, null not known.", ["P0300"]
     )
-    limit: int = Field(
-        DEFAULT_LIMIT, description="Most records on a page.", ge=1, le=LARGEST_LIMIT, examples=[1000]
-    )
-    cursor: str | None = Field(
-        None,
-        description="`next` of the page before; it keeps the query's range. A range given beside it must be "
-        "the same.",
-        max_length=LONGEST_CURSOR,
-    )
-    units: UnitsParameter = Units.IMPERIAL
+    ignition: bool | None = _value("Whether the ignition is on.", True)
+    movement: bool | None = _value("Whether the tracker feels movement.", True)
+    hv_soc_pct: int | None = _value("Charge of the traction battery, percent.", None)
+    satellites: int | None = _value("Satellites in use; 0 means no fix.", 11)
 
 
-class _RecordRead(BaseModel):
+class _RecordRead(_Row):
     time: str = Field(
         description="The device's time, UTC.",
-        json_schema_extra=_DATE_TIME,
+        json_schema_extra=DATE_TIME,
         examples=["2025-12-06T06:55:00.000Z"],
     )
-    received_at: str = Field(
+    received_at: str | None = Field(
+        None,
         description="When we received it, UTC.",
-        json_schema_extra=_DATE_TIME,
+        json_schema_extra=DATE_TIME,
         examples=["2025-12-06T06:55:00.412Z"],
     )
-    location: LocationRead | None = Field(description="Null without a valid fix.")
-    heading: int | None = Field(description="Degrees from north, clockwise.", examples=[214])
-    odometer_source: str | None = Field(
-        description="`can` or `obd`: read from the vehicle; `gnss`: counted by the tracker.",
-        examples=["gnss"],
-    )
-    fuel_pct: float | None = Field(description="Fuel level, percent.", examples=[62.0])
-    battery_voltage: float | None = Field(description="Volts.", examples=[12.4])
-    dtc_codes: list[str] | None = Field(
-        description="Diagnostic trouble codes; an empty list means none, null not known.",
-        examples=[["P0300"]],
-    )
-    ignition: bool | None = Field(description="Whether the ignition is on.", examples=[True])
-    movement: bool | None = Field(description="Whether the tracker feels movement.", examples=[True])
-    rpm: int | None = Field(description="Engine speed, 1/min.", examples=[1450])
-    coolant_c: int | None = Field(description="Coolant temperature, °C.", examples=[88])
-    engine_load_pct: int | None = Field(description="Calculated load, percent.", examples=[31])
-    ambient_c: int | None = Field(description="Outside temperature, °C.", examples=[12])
-    hv_soc_pct: int | None = Field(description="Charge of the traction battery, percent.", examples=[None])
-    satellites: int | None = Field(description="Satellites in use; 0 means no fix.", examples=[11])
-    event_id: int = Field(description="AVL id that caused the record; 0 for periodic ones.", examples=[0])
+    rpm: int | None = _value("Engine speed, 1/min.", 1450)
+    coolant_c: int | None = _value("Coolant temperature, °C.", 88)
+    engine_load_pct: int | None = _value("Calculated load, percent.", 31)
+    ambient_c: int | None = _value("Outside temperature, °C.", 12)
+    event_id: int | None = _value("AVL id that caused the record; 0 for periodic ones.", 0)
 
 
 class RecordRead(_RecordRead):
@@ -90,11 +64,9 @@ class RecordRead(_RecordRead):
 
     model_config = ConfigDict(title="TelemetryRecord")
 
-    speed_mph: float | None = Field(description="mph.", examples=[45.36])
-    altitude_ft: float | None = Field(
-        description="Feet above the ellipsoid's mean sea level.", examples=[52.5]
-    )
-    odometer: float | None = Field(description="Miles.", examples=[45632.117])
+    speed_mph: float | None = _value("mph.", 45.36)
+    altitude_ft: float | None = _value("Feet above the ellipsoid's mean sea level.", 52.5)
+    odometer: float | None = _value("Miles.", 45632.117)
 
 
 class RecordMetricRead(_RecordRead):
@@ -102,26 +74,102 @@ class RecordMetricRead(_RecordRead):
 
     model_config = ConfigDict(title="TelemetryRecordMetric")
 
-    speed_kph: float | None = Field(description="km/h.", examples=[73.0])
-    altitude_m: float | None = Field(description="Metres above mean sea level.", examples=[16.0])
-    odometer_km: float | None = Field(description="Kilometres.", examples=[73437.774])
+    speed_kph: float | None = _value("km/h.", 73.0)
+    altitude_m: float | None = _value("Metres above mean sea level.", 16.0)
+    odometer_km: float | None = _value("Kilometres.", 73437.774)
 
 
-class _PageRead(BaseModel):
-    vin: str = Field(examples=["1HGCM82633A123456"])
+class _BucketRead(_Row):
+    """Null where no record of the bucket has a value."""
+
+    time: str = Field(
+        description="First moment of the bucket, UTC.",
+        json_schema_extra=DATE_TIME,
+        examples=["2025-12-06T06:00:00.000Z"],
+    )
+    data_points: int = Field(description="Records in the bucket.", ge=1, examples=[360])
+    received_at: str | None = Field(
+        None,
+        description="When we received the newest of its records, UTC.",
+        json_schema_extra=DATE_TIME,
+        examples=["2025-12-06T06:59:50.412Z"],
+    )
+    location: LocationRead | None = Field(
+        None, description="Of the last record with a valid fix, as `heading` and altitude are."
+    )
+    odometer_source: str | None = _value("The last odometer's.", "gnss")
+    fuel_pct: float | None = _value("Last fuel level, percent.", 62.0)
+    battery_voltage: float | None = _value("Mean, volts.", 12.412)
+    battery_voltage_min: float | None = _value("Smallest, volts.", 11.9)
+    battery_voltage_max: float | None = _value("Largest, volts.", 14.2)
+    dtc_codes: list[str] | None = _value(
+        "All trouble codes of its records; an empty list means none, null that no record knows.", ["P0300"]
+    )
+    ignition: bool | None = _value("Whether the ignition was on in any record.", True)
+    movement: bool | None = _value("Whether the tracker felt movement in any record.", True)
+    rpm: float | None = _value("Mean engine speed, 1/min.", 1450.3)
+    rpm_max: int | None = _value("Largest engine speed, 1/min.", 3100)
+    coolant_c: float | None = _value("Mean coolant temperature, °C.", 88.1)
+    coolant_c_max: int | None = _value("Largest coolant temperature, °C.", 92)
+    engine_load_pct: float | None = _value("Mean calculated load, percent.", 31.2)
+    engine_load_pct_max: int | None = _value("Largest calculated load, percent.", 80)
+    ambient_c: float | None = _value("Mean outside temperature, °C.", 12.5)
+    hv_soc_pct: int | None = _value("Last charge of the traction battery, percent.", None)
+    satellites: int | None = _value("Fewest satellites in use.", 7)
+
+
+class BucketRead(_BucketRead):
+    """All records of a minute, an hour or a day, `units=imperial`."""
+
+    model_config = ConfigDict(title="TelemetryBucket")
+
+    speed_mph: float | None = _value("Mean over the records, mph.", 31.07)
+    speed_mph_max: float | None = _value("Largest, mph.", 45.36)
+    altitude_ft: float | None = _value("Feet, of the last record with a valid fix.", 52.5)
+    odometer: float | None = _value("Last, miles.", 45632.117)
+    distance_mi: float | None = _value(
+        "Largest minus smallest odometer, miles; null where its records have odometers of two sources.", 12.4
+    )
+
+
+class BucketMetricRead(_BucketRead):
+    """All records of a minute, an hour or a day, `units=metric`."""
+
+    model_config = ConfigDict(title="TelemetryBucketMetric")
+
+    speed_kph: float | None = _value("Mean over the records, km/h.", 50.0)
+    speed_kph_max: float | None = _value("Largest, km/h.", 73.0)
+    altitude_m: float | None = _value("Metres, of the last record with a valid fix.", 16.0)
+    odometer_km: float | None = _value("Last, kilometres.", 73437.774)
+    distance_km: float | None = _value(
+        "Largest minus smallest odometer, km; null where its records have odometers of two sources.", 19.956
+    )
+
+
+class SpanRead(BaseModel):
+    """The query that an answer belongs to."""
+
     from_: str = Field(
         alias="from",
         description="First moment of the query.",
-        json_schema_extra=_DATE_TIME,
+        json_schema_extra=DATE_TIME,
         examples=["2025-12-01T00:00:00.000Z"],
     )
     to: str = Field(
         description="Moment after the last.",
-        json_schema_extra=_DATE_TIME,
+        json_schema_extra=DATE_TIME,
         examples=["2025-12-06T00:00:00.000Z"],
     )
-    tiers: list[Literal["hot", "warm", "cold", "archive"]] = Field(
-        description="Tiers that this page came from.", examples=[["warm", "hot"]]
+    units: Units
+    resolution: Resolution
+
+
+class DisclosureRead(BaseModel):
+    """Where one vehicle's records came from, and what is missing in them."""
+
+    vin: str = Field(examples=["1HGCM82633A123456"])
+    tiers: list[TierName] = Field(
+        description="Tiers that these records came from.", examples=[["warm", "hot"]]
     )
     pending_tiers: list[Literal["archive"]] = Field(
         description="Tiers that hold further records of this page's range and must be restored first. "
@@ -136,6 +184,9 @@ class _PageRead(BaseModel):
         description="Paths that are null because the token or the owner's consent does not cover them.",
         examples=[[]],
     )
+
+
+class _PageRead(SpanRead, DisclosureRead):
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
@@ -144,7 +195,8 @@ class TelemetryPageRead(_PageRead):
 
     model_config = ConfigDict(title="TelemetryPage", validate_by_name=True)
 
-    units: Literal[Units.IMPERIAL] = Units.IMPERIAL
+    units: Literal[Units.IMPERIAL]
+    resolution: Literal[Resolution.RAW]
     records: list[RecordRead]
 
 
@@ -153,5 +205,29 @@ class TelemetryPageMetricRead(_PageRead):
 
     model_config = ConfigDict(title="TelemetryPageMetric", validate_by_name=True)
 
-    units: Literal[Units.METRIC] = Units.METRIC
+    units: Literal[Units.METRIC]
+    resolution: Literal[Resolution.RAW]
     records: list[RecordMetricRead]
+
+
+BucketResolution = Literal[Resolution.MINUTE, Resolution.HOUR, Resolution.DAY]
+
+
+class BucketPageRead(_PageRead):
+    """A page of buckets, oldest first, `units=imperial`."""
+
+    model_config = ConfigDict(title="TelemetryBucketPage", validate_by_name=True)
+
+    units: Literal[Units.IMPERIAL]
+    resolution: BucketResolution
+    records: list[BucketRead]
+
+
+class BucketPageMetricRead(_PageRead):
+    """A page of buckets, oldest first, `units=metric`."""
+
+    model_config = ConfigDict(title="TelemetryBucketPageMetric", validate_by_name=True)
+
+    units: Literal[Units.METRIC]
+    resolution: BucketResolution
+    records: list[BucketMetricRead]

@@ -9,7 +9,7 @@ import pytest
 
 GATE = "consent/gate.py"
 SEARCH = "search/repository.py"
-PROOFS = {"VehicleAccess", "FleetAccess"}
+PROOFS = {"VehicleAccess", "VehiclesAccess", "FleetAccess"}
 # reading vehicle data starts with one of these
 DATA_MODULES = ("warehouse.history",)
 DATA_NAMES = ("live_key", "scores_key", "SEARCH_ALIAS")
@@ -17,7 +17,8 @@ INDEX_FACTS = "search/mark.py"
 """Asks the index for its mapping, in which there are no vehicles."""
 # values of the history and of the search index, and their connections, are no reads
 HARMLESS = {
-    "HistoryStores", "InvalidCursorError", "OdometerReading", "Page",
+    "HistoryStores", "InvalidCursorError", "OdometerReading", "Page", "FleetPage", "VehiclePart",
+    "Resolution", "DATA_POINTS",
     "ConsentMark", "FAILURES", "async_client", "parse_mark",
 }  # fmt: skip
 SQL_TABLES = (
@@ -140,6 +141,7 @@ def test_a_repository_that_takes_a_vin_would_be_seen() -> None:
     [
         "VehicleAccess('a', 'b', scopes, s)",
         "FleetAccess('a', scopes, groups, s)",
+        "VehiclesAccess('a', vins, vehicles, (), (), s)",
         "dataclasses.replace(fleet, groups=others)",
         "gate.VehicleAccess('a', 'b', scopes, s)",
         "dataclasses.replace(access, vin='x')",

@@ -13,6 +13,7 @@ OPERATIONS = {
     f"GET {VEHICLE}/maintenance-prediction": {"200", "401", "403", "404", "422", "503"},
     f"GET {VEHICLE}/odometer-history": {"200", "401", "403", "404", "422", "503"},
     f"GET {VEHICLE}/telemetry": {"200", "400", "401", "403", "404", "422", "503"},
+    "POST /api/v1/vehicles/bulk/telemetry": {"200", "400", "401", "403", "413", "415", "422", "503"},
     f"POST {VEHICLE}/telemetry": {"202", "400", "401", "403", "404", "408", "409", "413", "415", "422"}
     | {"503"},
     f"POST {VEHICLE}/commands": {"202", "400", "401", "403", "404", "409", "413", "415", "422", "503"},

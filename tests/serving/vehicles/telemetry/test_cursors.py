@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 from serving.problems.errors import CursorRefusedError
 from serving.time_range import TimeRange, parse_moment
 from serving.vehicles.telemetry.cursors import CursorSeal, SealedPosition
-from tests.serving.world import OTHER_VIN, World
+from serving.vehicles.units import Units
+from tests.serving.world import OTHER_VIN, VIN, World
+from warehouse.history import Resolution
 
-ASKED = TimeRange(parse_moment("2026-01-01"), parse_moment("2026-02-01T00:00:00.123456Z"))
-POSITION = SealedPosition(ASKED, "inner-cursor_42")
+SPAN = TimeRange(parse_moment("2026-01-01"), parse_moment("2026-02-01T00:00:00.123456Z"))
+POSITION = SealedPosition(SPAN, Units.METRIC, Resolution.HOUR, ("location", "speed"), "inner-cursor_42")
 SEAL = CursorSeal(b"k" * 32)
 
 
@@ -25,6 +27,15 @@ async def test_a_cursor_of_another_vehicle_or_key_is_refused(world: World) -> No
         SEAL.open(await world.access(vin=OTHER_VIN), cursor)
     with pytest.raises(CursorRefusedError):
         CursorSeal(b"x" * 32).open(await world.access(), cursor)
+
+
+async def test_a_cursor_of_many_vehicles_is_for_the_same_ones_whatever_may_be_read(world: World) -> None:
+    cursor = SEAL.seal(await world.access_many(VIN, OTHER_VIN), POSITION)
+    world.grants.stored.clear()
+    assert SEAL.open(await world.access_many(OTHER_VIN, VIN, VIN), cursor) == POSITION
+    for other in (await world.access_many(VIN), await world.access(vin=VIN)):
+        with pytest.raises(CursorRefusedError):
+            SEAL.open(other, cursor)
 
 
 async def test_changing_any_character_spoils_the_cursor(world: World) -> None:

@@ -5,7 +5,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from serving.vehicles.telemetry.schemas import TelemetryPageMetricRead, TelemetryPageRead
+from serving.scopes import Scope
+from serving.vehicles.telemetry.schemas import (
+    BucketPageMetricRead,
+    BucketPageRead,
+    TelemetryPageMetricRead,
+    TelemetryPageRead,
+)
 from tests.serving.world import VIN, World, make_record
 
 PATH = f"/api/v1/vehicles/{VIN}/telemetry"
@@ -96,7 +102,7 @@ async def test_a_cursor_that_is_none_is_refused(cursor: str, world: World, clien
         ({"to": "2026-02-01"}, "#/query/from"),
         ({"from_": "2026-02-02", "to": "2026-02-01"}, "#/query/from"),
         ({"from_": "2027-01-01"}, "#/query/from"),
-        ({"from_": "2025-01-01", "to": "2026-01-02T00:00:00.001Z"}, "#/query/from"),
+        ({"from_": "2023-01-01", "to": "2025-01-01T00:00:00.001Z"}, "#/query/from"),
         ({"from_": "0000-01-01"}, "#/query/from"),
         ({"from_": "2026-02-01T00:00:00"}, "#/query/from"),
         ({"from_": "2026-02-01", "to": "10000-01-01"}, "#/query/to"),
@@ -105,6 +111,10 @@ async def test_a_cursor_that_is_none_is_refused(cursor: str, world: World, clien
         ({"from_": "2026-02-01", "limit": "9" * 400}, "#/query/limit"),
         ({"from_": "2026-02-01", "limit": "ten"}, "#/query/limit"),
         ({"cursor": "A" * 2049}, "#/query/cursor"),
+        ({"from_": "2026-02-01", "fields": "speedo"}, "#/query/fields"),
+        ({"from_": "2026-02-01", "fields": ""}, "#/query/fields"),
+        ({"from_": "2026-02-01", "fields": "event_id", "resolution": "1h"}, "#/query/fields"),
+        ({"from_": "2026-02-01", "resolution": "5m"}, "#/query/resolution"),
     ],
 )
 async def test_a_query_without_sense_is_a_422_that_points_at_it(
@@ -116,8 +126,55 @@ async def test_a_query_without_sense_is_a_422_that_points_at_it(
     assert world.records.asked == []
 
 
-async def test_a_leap_year_is_one_query(world: World, client: httpx.AsyncClient) -> None:
-    assert (await get(client, world, from_="2024-01-01", to="2025-01-01")).status_code == 200
+async def test_two_years_are_one_query(world: World, client: httpx.AsyncClient) -> None:
+    assert (await get(client, world, from_="2023-01-01", to="2025-01-01")).status_code == 200
+
+
+@pytest.mark.usefixtures("records")
+async def test_fields_are_a_list_and_their_order_does_not_matter(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    for fields in ("odometer,location", ["location", "odometer"]):
+        body = (await get(client, world, from_="2026-02-01", limit=1, fields=fields)).json()
+        assert set(body["records"][0]) == {"time", "location", "odometer"}
+        assert world.records.columns == ("time", "lat", "lng", "hdop", "is_valid", "odometer")
+
+
+async def test_a_field_without_its_scope_is_withheld(
+    records: list[dict[str, Any]], world: World, client: httpx.AsyncClient
+) -> None:
+    world.grant(Scope.TELEMETRY_READ)
+    body = (await get(client, world, from_="2026-02-01", fields="odometer,speed")).json()
+    assert body["records"][0] == {"time": "2026-02-01T00:00:00.000Z", "speed_mph": 45.36, "odometer": None}
+    assert body["withheld"] == ["records.odometer"]
+
+
+@pytest.mark.usefixtures("records")
+@pytest.mark.parametrize(("units", "model"), [("imperial", BucketPageRead), ("metric", BucketPageMetricRead)])
+async def test_a_page_of_buckets_is_what_the_documents_say(
+    units: str, model: type[BucketPageRead], world: World, client: httpx.AsyncClient
+) -> None:
+    answer = await get(client, world, from_="2026-02-01", units=units, resolution="1h")
+    page = model.model_validate_json(answer.content)
+    assert (page.records[0].data_points, page.resolution) == (1, "1h")
+
+
+@pytest.mark.usefixtures("records")
+async def test_a_cursor_keeps_the_whole_query_and_takes_no_other(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    query = {"fields": "speed,rpm", "units": "metric", "resolution": "1m"}
+    first = (await get(client, world, from_="2026-02-01", limit=10, **query)).json()
+    second = (await get(client, world, cursor=first["next"], limit=10)).json()
+    assert set(second["records"][0]) == {
+        "time", "data_points", "speed_kph", "speed_kph_max", "rpm", "rpm_max",
+    }  # fmt: skip
+    assert (second["units"], second["resolution"]) == ("metric", "1m")
+    same = query | {"fields": "rpm,speed_kph"}
+    assert (await get(client, world, cursor=first["next"], **same)).status_code == 200
+    for other in ({"fields": "speed"}, {"units": "imperial"}, {"resolution": "raw"}):
+        answer = await get(client, world, cursor=first["next"], **other)
+        assert (answer.status_code, answer.json()["type"]) == (400, "urn:piston:problem:cursor-refused")
 
 
 async def test_a_vehicle_without_records_is_an_empty_page(world: World, client: httpx.AsyncClient) -> None:

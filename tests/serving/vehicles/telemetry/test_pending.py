@@ -2,20 +2,26 @@
 
 from datetime import date
 
-from serving.consent.gate import VehicleAccess
-from serving.time_range import TimeRange
+from serving.consent.gate import VehicleAccess, VehiclesAccess
+from serving.vehicles.telemetry.asked import Asked
 from serving.vehicles.telemetry.cursors import CursorSeal
-from serving.vehicles.telemetry.schemas import TelemetryPageRead, TelemetryQuery
+from serving.vehicles.telemetry.query import TelemetryQuery
+from serving.vehicles.telemetry.schemas import TelemetryPageRead
 from serving.vehicles.telemetry.service import TelemetryService
 from tests.serving.world import World
-from warehouse.history import Page
+from warehouse.history import FleetPage, Page
 
 
 class Frozen:
     """Two days of the range lie in Glacier."""
 
-    async def page(self, access: VehicleAccess, asked: TimeRange, limit: int, after: str | None) -> Page:
+    async def page(self, access: VehicleAccess, asked: Asked, limit: int, after: str | None) -> Page:
         return Page((), ("cold",), None, pending_days=(date(2026, 1, 2), date(2026, 1, 3)))
+
+    async def fleet_page(
+        self, access: VehiclesAccess, asked: Asked, limit: int, after: str | None
+    ) -> FleetPage:
+        raise NotImplementedError
 
 
 async def test_the_tier_that_is_waited_for_is_named(world: World) -> None:

@@ -3,20 +3,31 @@ from typing import Any
 import pytest
 
 from serving.scopes import Scope
+from serving.time_range import TimeRange
+from serving.vehicles.telemetry.asked import Asked
+from serving.vehicles.telemetry.fields import FIELDS, UnknownFieldsError, chosen_fields, columns_of, fields_at
 from serving.vehicles.telemetry.records import record_builder, withheld_fields
-from serving.vehicles.telemetry.repository import COLUMNS
-from serving.vehicles.telemetry.schemas import RecordMetricRead, RecordRead
+from serving.vehicles.telemetry.schemas import BucketMetricRead, BucketRead, RecordMetricRead, RecordRead
 from serving.vehicles.units import Units
-from tests.serving.world import World, make_record
-from warehouse.history import FIELDS
+from tests.serving.posting import NOW
+from tests.serving.world import World, as_bucket, make_record
+from warehouse import history
+from warehouse.history import Resolution
 
+COLUMNS = columns_of(FIELDS, Resolution.RAW)
 BASE = [Scope.TELEMETRY_READ]
+
+
+def asked(
+    units: Units = Units.IMPERIAL, resolution: Resolution = Resolution.RAW, names: list[str] | None = None
+) -> Asked:
+    return Asked(TimeRange(NOW, NOW), units, resolution, chosen_fields(names, units, resolution))
 
 
 async def build(
     world: World, row: dict[str, Any], *scopes: Scope, units: Units = Units.IMPERIAL
 ) -> dict[str, Any]:
-    return record_builder(await world.access(*scopes), units)(row)
+    return record_builder(await world.access(*scopes), asked(units))(row)
 
 
 async def test_a_record_reads_as_the_device_measured(world: World) -> None:
@@ -66,8 +77,64 @@ def bare() -> dict[str, Any]:
     return {name: row[name] for name in ("time", "received_at", "event_id")}
 
 
+@pytest.mark.parametrize(("units", "model"), [(Units.IMPERIAL, BucketRead), (Units.METRIC, BucketMetricRead)])
+async def test_buckets_and_the_documented_model_have_the_same_fields(
+    units: Units, model: type[BucketRead | BucketMetricRead], world: World
+) -> None:
+    bucket = record_builder(await world.access(), asked(units, Resolution.HOUR))(as_bucket(make_record()))
+    assert set(bucket) == set(model.model_fields)
+    model.model_validate(bucket, strict=False)
+    empty = dict.fromkeys(as_bucket(make_record())) | {"data_points": 1} | bare()
+    model.model_validate(record_builder(await world.access(), asked(units, Resolution.HOUR))(empty))
+
+
 def test_every_column_asked_for_exists() -> None:
-    assert set(COLUMNS) <= set(FIELDS)
+    assert set(COLUMNS) <= set(history.FIELDS)
+    assert set(columns_of(fields_at(Resolution.DAY), Resolution.DAY)) <= set(history.AGGREGATES)
+
+
+async def test_a_bucket_reads_as_its_records_together(world: World) -> None:
+    row = as_bucket(make_record()) | {
+        "data_points": 3, "speed_mph": 100 / 3, "speed_mph_max": 50.0, "battery_v": 12.3456, "rpm": 1450.25,
+        "distance_mi": 1.0004,
+    }  # fmt: skip
+    record = record_builder(await world.access(), asked(Units.METRIC, Resolution.DAY))(row)
+    assert (record["data_points"], record["speed_kph"], record["speed_kph_max"]) == (3, 53.64, 80.47)
+    assert (record["battery_voltage"], record["rpm"], record["distance_km"]) == (12.346, 1450.2, 1.61)
+    assert "event_id" not in record
+
+
+@pytest.mark.parametrize(
+    ("names", "units", "columns"),
+    [
+        (["location", "odometer"], Units.IMPERIAL, ("time", "lat", "lng", "hdop", "is_valid", "odometer")),
+        (["speed"], Units.METRIC, ("time", "speed_mph")),
+        (["speed_kph", "time", "speed"], Units.METRIC, ("time", "speed_mph")),
+        (["time"], Units.IMPERIAL, ("time",)),
+    ],
+)
+async def test_only_the_fields_asked_for_are_read_and_told(
+    names: list[str], units: Units, columns: tuple[str, ...], world: World
+) -> None:
+    query = asked(units, names=names)
+    assert query.columns == columns
+    record = record_builder(await world.access(), query)({name: make_record()[name] for name in columns})
+    assert len(record) == 1 + len(query.fields)
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "resolution"),
+    [
+        ("speedo", Units.IMPERIAL, Resolution.RAW),
+        ("", Units.IMPERIAL, Resolution.RAW),
+        ("speed_kph", Units.IMPERIAL, Resolution.RAW),
+        ("raw_data", Units.IMPERIAL, Resolution.RAW),
+        ("event_id", Units.IMPERIAL, Resolution.HOUR),
+    ],
+)
+def test_an_unknown_field_is_told_what_there_is(name: str, units: Units, resolution: Resolution) -> None:
+    with pytest.raises(UnknownFieldsError, match=r"time, received_at, location, speed, .*satellites"):
+        chosen_fields([name], units, resolution)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +170,11 @@ async def test_exactly_what_is_listed_as_withheld_is_null(
     scopes: list[Scope], units: Units, world: World
 ) -> None:
     access = await world.access(*scopes)
-    record = record_builder(access, units)(make_record(hv_soc_pct=50))
-    null = {f"records.{name}" for name, value in record.items() if value is None}
-    assert null == set(withheld_fields(access, units))
+    full = make_record(hv_soc_pct=50)
+    for resolution, row in ((Resolution.RAW, full), (Resolution.HOUR, as_bucket(full))):
+        record = record_builder(access, asked(units, resolution))(row)
+        null = {f"records.{name}" for name, value in record.items() if value is None}
+        assert null == set(withheld_fields(access, asked(units, resolution)))
 
 
 async def test_a_coarse_track_cannot_be_reckoned_from_heading(world: World) -> None:

@@ -1,0 +1,1 @@
+"""Records of many vehicles in one request."""
