@@ -9,11 +9,14 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 
 from orchestration.archive import refuse_archived
 from orchestration.dbt_manifest import DBT, PROJECT, TARGETS, ensure_manifest, target_path
+from orchestration.dbt_metadata import SCHEMAS, ModelMetadata
 from orchestration.dbt_runs import DbtRuns
+from orchestration.faults import told_apart
 from orchestration.loads import OWNERS
 from orchestration.partitions import DAYS, ONE_RUN, days_of
 from telematics import names
 from telematics.settings import Settings
+from warehouse import warm_hours
 
 MARTS_POOL: Final = "clickhouse_marts"
 """One writer per month of a mart: two runs on one month would undo each other's days."""
@@ -26,7 +29,6 @@ FEATURE_MODELS: Final = frozenset(
 )
 """dbt's models that training and scoring read, and what only they are made from."""
 
-_SCHEMAS: Final = {"clickhouse": names.ANALYTICS_DATABASE, "timescale": "public"}
 _KINDS: Final = {"clickhouse": "clickhouse", "timescale": "timescaledb"}
 
 
@@ -42,9 +44,15 @@ class WarehouseTranslator(DagsterDbtTranslator):
         self._target = target
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """[schema, table]; the schema's own name even when a sandbox builds elsewhere."""
+        """[schema, table]; the schema's own name even when a sandbox builds elsewhere.
+
+        A source that is only another asset's hand-over names that asset itself.
+        """
+        stated = dbt_resource_props.get("meta", {}).get("dagster", {}).get("asset_key")
+        if stated:
+            return dg.AssetKey(stated)
         table = dbt_resource_props.get("identifier") or dbt_resource_props.get("alias")
-        return dg.AssetKey([_SCHEMAS[self._target], table or dbt_resource_props["name"]])
+        return dg.AssetKey([SCHEMAS[self._target], table or dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """The hourly aggregate belongs to the warehouse; in ClickHouse what models learn from is apart."""
@@ -92,9 +100,13 @@ CLICKHOUSE: Final = project_of("clickhouse")
 def dbt_timescale(
     context: dg.AssetExecutionContext, dbt_timescale_runs: DbtRuns, settings: dg.ResourceParam[Settings]
 ) -> Iterator[Any]:
-    """What dbt builds in TimescaleDB."""
+    """What dbt builds in TimescaleDB; hours of days that left it are counted in ClickHouse first."""
+    with told_apart():
+        counted = warm_hours.count_hours(settings, *days_of(context))
+    context.log.info("hours of %s days were counted in ClickHouse", len(counted))
     port = (settings.host, settings.timescale_port)
-    yield from dbt_timescale_runs.build(context, settings.data, port, day_flags(*days_of(context)))
+    metadata = ModelMetadata("timescale", settings, days_of(context), context.log.warning)
+    yield from dbt_timescale_runs.build(context, settings.data, port, day_flags(*days_of(context)), metadata)
 
 
 @dbt_assets(
@@ -113,7 +125,8 @@ def dbt_clickhouse(
     """What dbt builds in ClickHouse."""
     refuse_archived(settings, *days_of(context))
     port = (settings.host, settings.clickhouse_http_port)
-    yield from dbt_clickhouse_runs.build(context, settings.data, port, day_flags(*days_of(context)))
+    metadata = ModelMetadata("clickhouse", settings, days_of(context), context.log.warning)
+    yield from dbt_clickhouse_runs.build(context, settings.data, port, day_flags(*days_of(context)), metadata)
 
 
 def resources() -> dict[str, DbtRuns]:

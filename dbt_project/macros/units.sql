@@ -11,3 +11,9 @@
     + cos(radians({{ from_lat }})) * cos(radians({{ to_lat }})) * pow(sin(radians({{ to_lng }} - {{ from_lng }}) / 2), 2)
 )))
 {%- endmacro %}
+
+{#
+  From this speed on a vehicle is under way, in miles per hour: satellite fixes of a parked car drift by one or
+  two, and OBD speeds are whole kilometres per hour.
+#}
+{% macro moving_mph() -%} 3 {%- endmacro %}

@@ -137,8 +137,21 @@ def drive(vin: str, device: str, started: datetime, minutes: int, number: int) -
     return rows
 
 
+def stop(vin: str, device: str, started: datetime, number: int) -> list[Row]:
+    """A second's record each from 36 mph to a standstill in 4 s: 0.41 g."""
+    speeds = (36.0, 36.0, 36.0, 27.0, 18.0, 9.0, 0.0)
+    return [
+        record(
+            vin, started + timedelta(seconds=index), number + index, device_id=device, speed_mph=speed,
+            event_id=250 if index in (0, 6) else 0,
+            raw_data={0: '{"250": 1}', 6: '{"250": 0}'}.get(index, ""),
+        )
+        for index, speed in enumerate(speeds)
+    ]  # fmt: skip
+
+
 def small_fleet() -> list[Row]:
-    """Two cars, four days: a drive every morning, and one car drives over each midnight."""
+    """Two cars, four days: a drive every morning; one drives over each midnight, one stops hard at noon."""
     rows: list[Row] = []
     for offset in range((UNTIL - FIRST).days):
         day = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC) + timedelta(offset)
@@ -148,6 +161,8 @@ def small_fleet() -> list[Row]:
             rows += drive(vin, device, day + timedelta(hours=8), 20, number)
             if car == 1 and offset < 3:
                 rows += drive(vin, device, day + timedelta(hours=23, minutes=50), 20, number + 5_000)
+            if car == 2:
+                rows += stop(vin, device, day + timedelta(hours=12), number + 7_000)
     return rows
 
 

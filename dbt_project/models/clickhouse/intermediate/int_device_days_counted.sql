@@ -4,7 +4,7 @@
     engine='MergeTree()',
     partition_by='toYYYYMM(date)',
     order_by='(vin, date, device_id)',
-    on_schema_change='fail',
+    on_schema_change='append_new_columns',
     meta={'day_column': 'date', 'days_before': 3, 'days_after': 2},
 ) }}
 
@@ -19,6 +19,8 @@ with records as (
         stream_position,
         trip_mark,
         is_ignition_on,
+        speed_mph,
+        rpm,
         harsh_kind,
         dtc_codes,
         is_dtc_known
@@ -54,7 +56,16 @@ select
     toUInt32(countIf(harsh_kind = 2)) as hard_brake_count,
     toUInt32(countIf(harsh_kind is not null)) as harsh_event_count,
     arraySort(groupUniqArrayArray(dtc_codes)) as dtc_codes,
-    max(is_dtc_known) as is_dtc_known
+    max(is_dtc_known) as is_dtc_known,
+    toUInt32(countIf(is_ignition_on = true)) as ignition_on_count,
+    toUInt32(countIf(is_ignition_on = false)) as ignition_off_count,
+    toUInt32(countIf(speed_mph >= {{ moving_mph() }})) as moving_count,
+    -- an engine that is known to stand still makes it a tow, and says nothing against the wire
+    toUInt32(countIf(
+        speed_mph >= {{ moving_mph() }} and is_ignition_on = false and coalesce(rpm, 1) > 0
+    )) as moving_off_count,
+    min(recorded_at) as first_recorded_at,
+    max(recorded_at) as last_recorded_at
 from spaced
 where {{ in_run_days('recorded_date', before=3, after=2) }}
 group by date, vin, device_id

@@ -17,11 +17,18 @@
 {% set gap_ms = 300 * 1000 %}
 {% set longest_silence_ms = 2 * 60 * 60 * 1000 %}
 {% set longest_step_ms = 60 * 1000 %}
+{% set longest_tunnel_ms = 30 * 60 * 1000 %}
+{% set tunnel_mph = 20 %}
+{% set tunnel_mps = 5.5 %}
+{# faster than any road vehicle (324 km/h): a fix that leapt. Receivers repeat a fix for some seconds #}
+{% set oldest_fix_s = 10 %}
+{% set fastest_mps = 90 %}
 
 with records as (
 
     select
         vin,
+        device_id,
         origin,
         recorded_at,
         recorded_date,
@@ -44,8 +51,10 @@ classified as (
     select
         date,
         vin,
-        boundary_source
-    from {{ ref('int_vehicle_days_classified') }}
+        device_id,
+        boundary_source,
+        is_shadowed
+    from {{ ref('int_device_days_classified') }}
     where {{ in_run_days('date', before=4, after=2) }}
 
 ),
@@ -54,9 +63,19 @@ labelled as (
 
     select
         records.*,
-        classified.boundary_source as boundary_source
+        classified.boundary_source as boundary_source,
+        -- under way, or the engine runs; not while it is towed
+        coalesce(records.rpm > 0, false) or (
+            coalesce(records.speed_mph >= {{ moving_mph() }}, false)
+            and not coalesce(records.rpm = 0 and not records.is_ignition_on, false)
+        ) as is_active
     from records
-    left join classified on records.vin = classified.vin and records.recorded_date = classified.date
+    left join classified
+        on
+            records.vin = classified.vin
+            and records.device_id = classified.device_id
+            and records.recorded_date = classified.date
+    where not classified.is_shadowed
 
 ),
 
@@ -66,6 +85,10 @@ sequenced as (
         *,
         lagInFrame(toNullable(recorded_at)) over here as previous_recorded_at,
         lagInFrame(trip_mark) over here as previous_trip_mark,
+        lagInFrame(is_active) over here as previous_is_active,
+        anyLast(if(is_active, toNullable(recorded_at), null)) over before_here as active_since,
+        leadInFrame(is_active) over and_next as next_is_active,
+        leadInFrame(recorded_at) over and_next as next_recorded_at,
         anyLast(is_ignition_on) over before_here as previous_is_ignition_on,
         anyLast(if(speed_mph is null, null, recorded_at)) over before_here as speed_since,
         anyLast(speed_mph) over before_here as previous_speed_mph,
@@ -79,6 +102,10 @@ sequenced as (
             partition by vin order by recorded_at, stream_position
             rows between 1 preceding and current row
         ),
+        and_next as (
+            partition by vin order by recorded_at, stream_position
+            rows between current row and 1 following
+        ),
         before_here as (
             partition by vin order by recorded_at, stream_position
             rows between unbounded preceding and 1 preceding
@@ -86,27 +113,57 @@ sequenced as (
 
 ),
 
-judged as (
+-- by movement alone: a trip opens with the last standing record before the car sets off, goes through a tunnel,
+-- and is over when the car was seen standing for longer than the gap
+moved as (
 
     select
         *,
         coalesce(
             dateDiff('millisecond', previous_recorded_at, recorded_at), {{ longest_silence_ms }} + 1
         ) as silence_ms,
+        coalesce(
+            dateDiff('millisecond', active_since, recorded_at), {{ longest_silence_ms }} + 1
+        ) as away_ms,
+        {{ haversine_m('previous_lat_deg', 'previous_lng_deg', 'lat_deg', 'lng_deg') }} as fix_step_m,
+        dateDiff('millisecond', fix_since, recorded_at) / 1000 as fix_step_s,
+        -- a silence under way at both ends, with the road in between: no parking
+        coalesce(
+            away_ms <= {{ longest_tunnel_ms }} and speed_mph >= {{ tunnel_mph }}
+            and previous_speed_mph >= {{ tunnel_mph }} and fix_step_m >= {{ tunnel_mps }} * fix_step_s, false
+        ) as is_tunnel,
+        if(
+            is_active,
+            not is_tunnel and not (
+                not previous_is_active and silence_ms <= {{ longest_step_ms }} and away_ms - silence_ms > {{ gap_ms }}
+            ),
+            next_is_active and dateDiff('millisecond', recorded_at, next_recorded_at) <= {{ longest_step_ms }}
+        ) and away_ms > {{ gap_ms }} as sets_off,
+        not is_active and not sets_off and (
+            (speed_mph is not null and away_ms > {{ gap_ms }}) or away_ms > {{ longest_tunnel_ms }}
+        ) as is_parked
+    from sequenced
+
+),
+
+judged as (
+
+    select
+        *,
         coalesce(is_ignition_on, previous_is_ignition_on, false) as ignition,
         silence_ms <= {{ longest_silence_ms }} and coalesce(previous_is_ignition_on, false) as previous_ignition,
         multiIf(
             boundary_source = 'device', coalesce(trip_mark = 1, false),
             boundary_source = 'ignition', ignition and not previous_ignition,
-            silence_ms > {{ gap_ms }}
+            sets_off
         ) as opens_trip,
         multiIf(
             boundary_source = 'device', coalesce(previous_trip_mark = 0, false),
             boundary_source = 'ignition', not ignition and not previous_ignition,
-            false
+            is_parked
         ) as follows_trip,
         opens_trip or follows_trip or silence_ms > {{ longest_silence_ms }} as breaks
-    from sequenced
+    from moved
 
 ),
 
@@ -132,7 +189,7 @@ measured as (
         speed_mph = 0 and previous_speed_mph = 0 and coalesce(rpm > 0, previous_rpm > 0, ignition) as is_idle,
         if(speed_mph is null, null, dateDiff('millisecond', speed_since, recorded_at)) as step_ms,
         (previous_speed_mph + speed_mph) / 2 * {{ mps_per_mph() }} * step_ms / 1000 as step_m,
-        {{ haversine_m('previous_lat_deg', 'previous_lng_deg', 'lat_deg', 'lng_deg') }} as fix_step_m
+        if(fix_step_m <= {{ fastest_mps }} * greatest(fix_step_s, {{ oldest_fix_s }}), fix_step_m, null) as fix_step_m
     from judged
 
 ),
@@ -153,7 +210,8 @@ bounded as (
 ),
 
 -- a tracker that never pauses would make one endless trip, and no bounded run could find its start: after a
--- day without any break, midnight is one (not for marks of the device: what follows is no trip then)
+-- day without any break, midnight is one. Whether a device holds a trip open cannot be known then; what follows
+-- is one if it is under way (macros/trips.sql)
 segmented as (
 
     select
@@ -162,11 +220,12 @@ segmented as (
         if(is_after_unbroken_day, toDateTime64(recorded_date, 3, 'UTC'), last_break_at) as segment_since,
         if(
             is_after_unbroken_day,
-            boundary_source = 'gap' or (boundary_source = 'ignition' and ignition),
+            boundary_source != 'ignition' or ignition,
             coalesce(last_break_opens_trip, false)
         ) as is_trip,
-        coalesce(step_ms <= {{ longest_step_ms }} and speed_since >= segment_since, false) as is_step_counted,
-        coalesce(fix_since >= segment_since, false) as is_fix_step_counted
+        -- midnight cuts trips, not the road: the step over it counts, for the new day
+        coalesce(step_ms <= {{ longest_step_ms }} and speed_since >= last_break_at, false) as is_step_counted,
+        coalesce(fix_since >= last_break_at, false) as is_fix_step_counted
     from bounded
 
 ),
@@ -225,7 +284,8 @@ select
     first_odometer_mi,
     last_odometer_mi,
     odometer_sources,
-    toNullable(idle_s) as idle_s
+    toNullable(idle_s) as idle_s,
+    cast(is_opened_by_midnight as Bool) as is_opened_by_midnight
 from trip_days
 where
     {{ in_run_days('start_date', before=2, after=1) }}

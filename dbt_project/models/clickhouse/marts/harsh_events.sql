@@ -46,6 +46,18 @@ classified as (
 
 ),
 
+leading as (
+
+    -- two devices in one car see the same braking a moment apart
+    select
+        date,
+        vin,
+        device_id
+    from {{ ref('int_device_days_classified') }}
+    where not is_shadowed and {{ in_run_days('date', before=2, after=2) }}
+
+),
+
 reported as (
 
     select
@@ -77,7 +89,12 @@ silent as (
     select records.*
     from records
     inner join classified on records.vin = classified.vin and records.recorded_date = classified.date
-    where records.speed_mph is not null and not classified.reports_harsh_events
+    where
+        records.speed_mph is not null
+        and not classified.reports_harsh_events
+        and (records.vin, records.device_id, records.recorded_date) in (
+            select (leading.vin, leading.device_id, leading.date) from leading
+        )
 
 ),
 
@@ -96,23 +113,20 @@ spaced as (
 
 compared as (
 
-    -- a speed is compared with one at least 300 ms (fast) or 1 s (slow sampling) older, or the jitter of a
-    -- bus that repeats its last value would look like braking
+    -- two seconds for records a second apart, one for faster ones: over less, a bus that repeats its last value, or
+    -- says 0 until a car rolls at 5 mph, looks like braking and accelerating (macros/harsh.sql)
     select
         *,
-        step_ms <= 250 as is_fast,
-        anyLast(speed_mph) over shortly as speed_shortly_before,
-        anyLast(at_ms) over shortly as shortly_before_ms,
-        anyLast(speed_mph) over a_second as speed_a_second_before,
-        anyLast(at_ms) over a_second as a_second_before_ms
+        count() over two_seconds as records_in_2_s,
+        anyLast(speed_mph) over from_1_s as speed_1_s_before,
+        anyLast(at_ms) over from_1_s as before_1_s_ms,
+        anyLast(speed_mph) over from_2_s as speed_2_s_before,
+        anyLast(at_ms) over from_2_s as before_2_s_ms
     from spaced
     window
-        shortly as (
-            partition by vin, device_id order by at_ms range between 1000 preceding and 300 preceding
-        ),
-        a_second as (
-            partition by vin, device_id order by at_ms range between 3000 preceding and 1000 preceding
-        )
+        two_seconds as (partition by vin, device_id order by at_ms range between 2000 preceding and current row),
+        from_1_s as (partition by vin, device_id order by at_ms range between 1500 preceding and 1000 preceding),
+        from_2_s as (partition by vin, device_id order by at_ms range between 4000 preceding and 2000 preceding)
 
 ),
 
@@ -120,17 +134,17 @@ accelerated as (
 
     select
         *,
-        if(is_fast, speed_shortly_before, speed_a_second_before) as speed_before_mph,
-        if(is_fast, shortly_before_ms, a_second_before_ms) as before_ms,
+        records_in_2_s > {{ fast_records_in_2_s() }} as is_fast,
+        if(is_fast, speed_1_s_before, speed_2_s_before) as speed_before_mph,
+        if(is_fast, before_1_s_ms, before_2_s_ms) as before_ms,
         if(
             before_ms > 0 and speed_before_mph is not null,
             (speed_mph - speed_before_mph) * {{ mps_per_mph() }} * 1000 / (at_ms - before_ms)
             / {{ standard_gravity }},
             null
         ) as acceleration_g,
-        -- thresholds by sampling rate, from a check against labelled events (project's model notes, 4.3)
-        if(is_fast, 0.30, 0.25) as braking_g,
-        if(is_fast, 0.22, 0.15) as accelerating_g,
+        {{ braking_threshold_g('is_fast') }} as braking_g,
+        {{ acceleration_threshold_g('is_fast') }} as accelerating_g,
         multiIf(
             acceleration_g <= -braking_g, 'braking',
             acceleration_g >= accelerating_g, 'acceleration',
@@ -179,13 +193,17 @@ derived as (
         'derived' as source,
         toNullable(round(max(abs(acceleration_g)), 3)) as peak_g,
         toNullable(if(kind = 'braking', min(braking_g), min(accelerating_g))) as threshold_g,
-        toNullable(toUInt32(min(step_ms))) as sampling_ms,
+        toNullable(toUInt32(round(2000 / max(records_in_2_s)))) as sampling_ms,
         argMin(speed_before_mph, at_ms) as speed_mph,
         argMinOrNullIf(lat_deg, at_ms, lat_deg is not null) as lat_deg,
         argMinOrNullIf(lng_deg, at_ms, lng_deg is not null) as lng_deg,
         max(origin) as origin
     from numbered
     group by vin, device_id, event_number
+    -- held for a second record, half a second apart where they are fast, or so hard that one is enough
+    having
+        (count() > 1 and (not min(is_fast) or max(at_ms) - min(at_ms) >= 500))
+        or peak_g >= 1.5 * threshold_g
 
 ),
 

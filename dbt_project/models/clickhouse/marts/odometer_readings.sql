@@ -4,7 +4,7 @@
     engine='MergeTree()',
     partition_by='toYYYYMM(date)',
     order_by='(vin, date, source)',
-    on_schema_change='fail',
+    on_schema_change='append_new_columns',
     meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
 ) }}
 
@@ -12,6 +12,7 @@ with records as (
 
     select
         vin,
+        device_id,
         recorded_at,
         recorded_date,
         stream_position,
@@ -60,7 +61,8 @@ select
     toUInt32(count()) as reading_count,
     max(recorded_at) as last_read_at,
     cast(max(origin) as LowCardinality(String)) as origin,
-    cast(max(coalesce(odometer_source = installation_source, false)) as Bool) as is_primary
+    cast(max(coalesce(odometer_source = installation_source, false)) as Bool) as is_primary,
+    toUInt16(least(uniqExact(device_id), 65535)) as device_count
 from readings
 where metres is not null
 group by date, vin, source

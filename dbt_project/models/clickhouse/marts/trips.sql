@@ -36,6 +36,7 @@ summed as (
         argMaxOrNullIf(last_lat_deg, date, last_lat_deg is not null) as end_lat,
         argMaxOrNullIf(last_lng_deg, date, last_lng_deg is not null) as end_lng,
         sum(record_count) as record_count,
+        max(is_opened_by_midnight) as is_opened_by_midnight,
         max(origin) as origin
     from trip_days
     group by vin, started_at, start_date
@@ -48,7 +49,8 @@ compared as (
         *,
         if(length(odometer_sources) = 1, odometer_sources[1], '') as odometer_source,
         if(
-            length(odometer_sources) = 1, (last_odometer_mi - first_odometer_mi) * {{ metres_per_mile() }}, null
+            length(odometer_sources) = 1 and last_odometer_mi >= first_odometer_mi,
+            (last_odometer_mi - first_odometer_mi) * {{ metres_per_mile() }}, null
         ) as distance_odometer_m,
         driving_s / greatest(dateDiff('millisecond', started_at, ended_at) / 1000, 0.001) as speed_coverage,
         {{ chosen_distance(
@@ -82,5 +84,4 @@ select
     cast(tupleElement(chosen, 2) as LowCardinality(String)) as chosen_distance_by,
     cast(tupleElement(chosen, 3) as LowCardinality(String)) as chosen_distance_reason
 from compared
--- a stretch that only silence tells apart counts as a trip when the vehicle was seen moving
-where boundary_source = 'device' or (record_count > 1 and coalesce(max_speed_mph, 0) > 0)
+where {{ is_counted_trip('boundary_source', 'is_opened_by_midnight', 'record_count', 'max_speed_mph') }}

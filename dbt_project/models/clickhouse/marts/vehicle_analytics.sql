@@ -33,6 +33,20 @@ classified as (
 
 ),
 
+parts as (
+
+    select
+        *,
+        {{ is_counted_trip(
+            'argMin(boundary_source, date) over whole_trip', 'max(is_opened_by_midnight) over whole_trip',
+            'sum(record_count) over whole_trip', 'max(max_speed_mph) over whole_trip'
+        ) }} as is_counted
+    from {{ ref('int_trip_days_measured') }}
+    where {{ in_run_days('start_date', before=2, after=1) }}
+    window whole_trip as (partition by vin, started_at)
+
+),
+
 driven as (
 
     -- the day's part of its own trips and of those that came over midnight
@@ -45,10 +59,8 @@ driven as (
         round(sum(idle_s), 3) as idle_s,
         driving_s / greatest(sum(dateDiff('millisecond', first_recorded_at, last_recorded_at)) / 1000, 0.001)
             as speed_coverage
-    from {{ ref('int_trip_days_measured') }}
-    where
-        {{ in_run_days('start_date', before=2, after=1) }}
-        and {{ in_run_days('date', before=1, after=1) }}
+    from parts
+    where is_counted and {{ in_run_days('date', before=1, after=1) }}
     group by date, vin
 
 ),
@@ -71,12 +83,15 @@ odometers as (
         date,
         vin,
         if(any(source) = 'gps_continuous', 'gnss', any(source)) as odometer_source,
-        toNullable(any(odometer - first_odometer) * {{ metres_per_mile() }}) as distance_odometer_m
+        any(odometer - first_odometer) * {{ metres_per_mile() }} as counted_m,
+        -- a counter that was set back has no distance
+        if(counted_m >= 0, toNullable(counted_m), null) as distance_odometer_m
     from {{ ref('odometer_readings') }}
     where is_primary and {{ in_run_days('date', before=1, after=1) }}
     group by date, vin
-    -- on the day of a new installation two sources can be primary; then the day has no one odometer
-    having count() = 1
+    -- on the day of a new installation two sources can be primary; then the day has no one odometer. Nor has it
+    -- where two trackers count, each on its own
+    having count() = 1 and (odometer_source != 'gnss' or max(device_count) = 1)
 
 ),
 
