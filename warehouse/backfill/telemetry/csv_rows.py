@@ -78,7 +78,7 @@ class CsvFile(RowFile):
         for numeric in (self._numeric, frozenset[str]()):
             try:
                 return self._at_once(block, wanted, numeric)
-            except (pa.ArrowInvalid, UnicodeDecodeError):
+            except pa.ArrowInvalid:
                 # a text where a number was hoped for, or a line that Arrow does not get past
                 continue
         return self._line_by_line(block, wanted)
@@ -94,7 +94,10 @@ class CsvFile(RowFile):
             pa.BufferReader(block.content),
             pa_csv.ReadOptions(column_names=self.names, block_size=len(block.content) + 1, use_threads=False),
             pa_csv.ParseOptions(
-                delimiter=self._delimiter, ignore_empty_lines=False, invalid_row_handler=note
+                delimiter=self._delimiter,
+                ignore_empty_lines=False,
+                # Arrow hands ragged lines over as text, whatever they are
+                invalid_row_handler=note if _is_utf8(block.content) else None,
             ),
             pa_csv.ConvertOptions(
                 column_types={name: pa.float64() if name in numeric else pa.binary() for name in wanted},
@@ -104,7 +107,8 @@ class CsvFile(RowFile):
                 check_utf8=False,
             ),
         )
-        if len(table) + len(ragged) != block.line_count:
+        line_count = block.line_count
+        if len(table) + len(ragged) != line_count:
             message = "a quoted field goes over the end of its line"
             raise pa.ArrowInvalid(message)
         lines: list[bytes] = []
@@ -114,7 +118,7 @@ class CsvFile(RowFile):
                 lines.extend(block.lines())
             return lines[line]
 
-        places = np.setdiff1d(np.arange(block.line_count), np.array(ragged, np.int64) - 1)
+        places = np.delete(np.arange(line_count), np.array(ragged, np.int64) - 1)
         rejects = [self._ragged(block, line - 1, text_of(line - 1)) for line in ragged]
         # of a line without anything there is nothing to say
         empty = np.ones(len(table), np.bool_)
@@ -162,6 +166,16 @@ class CsvFile(RowFile):
             lambda place: lines[kept[place]],
             rejects,
         )
+
+
+def _is_utf8(content: bytes) -> bool:
+    if content.isascii():
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _fields(line: str, delimiter: str) -> list[str]:

@@ -57,15 +57,12 @@ class Field(NamedTuple):
 
     name: str
     kind: Kind
+    arrow_type: pa.DataType
+    """As ClickHouse and the archive have it."""
     lowest: float = float("-inf")
     highest: float = float("inf")
     units: Mapping[str, Linear] = {}
     """By name, the column's own first; matched without regard to case."""
-
-    @property
-    def arrow_type(self) -> pa.DataType:
-        """As ClickHouse and the archive have it."""
-        return layout.schema().field(self.name).type
 
 
 _MPH: Final = 1 / METRES_PER_MILE
@@ -135,6 +132,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     field.name: Field(
         field.name,
         _kind(field),
+        field.type,
         *_LIMITS.get(field.name, (float("-inf"), float("inf"))),
         _UNITS.get(field.name, {}),
     )

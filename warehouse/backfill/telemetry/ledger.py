@@ -147,7 +147,7 @@ def examples(connection: Connection, load_id: str) -> Iterator[Example]:
 
 def register(connection: Connection, named: Sequence[tuple[str, str]], origin: Origin | None) -> int:
     """Note which device ids name vehicles by VIN, and register new vehicles; returns their number."""
-    vins = sorted({vin for _, vin in named})
+    vins = sorted({vin for _, vin in named if vin})
     registered = 0
     if origin is not None:
         registered = connection.execute(
@@ -167,13 +167,12 @@ def begin_merge(
     connection: Connection,
     load_id: str,
     days: Sequence[StagedDay],
-    named: Sequence[tuple[str, str]],
-    vehicle_count: int,
+    vehicles: Sequence[tuple[str, str]],
     origin: Origin | None,
 ) -> None:
     """All files are staged: vehicles are registered, the days are known, in one transaction."""
     with connection.transaction(), connection.cursor() as cursor:
-        registered = register(connection, named, origin)
+        registered = register(connection, vehicles, origin)
         cursor.executemany(
             "insert into telemetry_backfill_days (load_id, day, staged_rows, loaded_rows) "
             "values (%s, %s, %s, %s)",
@@ -187,7 +186,7 @@ def begin_merge(
             [
                 sum(day.loaded_rows for day in days),
                 sum(day.staged_rows - day.loaded_rows for day in days),
-                vehicle_count,
+                len(vehicles),
                 registered,
                 load_id,
                 load_id,

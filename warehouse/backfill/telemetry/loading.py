@@ -213,12 +213,9 @@ class _Loading:
         if self.load.status == "reading":
             table = staged.create(self.client, load_id)
             self._stage(table)
-            named = staged.vins(self.client, table)
+            vehicles = staged.vehicles(self.client, table)
             days = staged.days(self.client, table)
-            vehicle_count = staged.vehicle_count(self.client, table)
-            ledger.begin_merge(
-                self.connection, load_id, days, named, vehicle_count, self.vehicles.register_as
-            )
+            ledger.begin_merge(self.connection, load_id, days, vehicles, self.vehicles.register_as)
         else:
             table = staged.table_of(load_id)
             self.progress("all files were read before; going on with the days that are left")

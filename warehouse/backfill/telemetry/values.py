@@ -25,7 +25,8 @@ _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _INTEGER: Final = r"^[+-]?\d{1,19}$"
 _TRUE: Final = pa.array(["true", "t", "1", "1.0", "yes", "y", "on"])
 _FALSE: Final = pa.array(["false", "f", "0", "0.0", "no", "n", "off"])
-_LARGEST_EXACT: Final = 2.0**63
+_LARGEST: Final = float(2**63 - 1024)
+"""The last double below 2^63."""
 
 
 class Column(NamedTuple):
@@ -175,11 +176,10 @@ def whole_numbers(column: pa.Array | pa.ChunkedArray, nulls: Collection[str]) ->
 
 
 def rounded(found: Column) -> Column:
-    """Numbers as the nearest 64-bit integers; what does not fit is bad."""
-    values: Numbers = found.values
-    fits = found.is_there & (np.abs(np.where(found.is_there, values, 0)) < _LARGEST_EXACT)
-    whole = np.rint(np.where(fits, values, 0)).astype(np.int64)
-    return Column(whole, fits, found.is_bad | (found.is_there & ~fits))
+    """Numbers as the nearest 64-bit integers; those beyond are the last that there is."""
+    values: Numbers = np.where(found.is_there, found.values, 0)
+    whole = np.rint(np.clip(values, -_LARGEST, _LARGEST)).astype(np.int64)
+    return Column(whole, found.is_there, found.is_bad)
 
 
 def flags(column: pa.Array | pa.ChunkedArray, nulls: Collection[str]) -> Column:

@@ -42,7 +42,8 @@ def test_every_value_arrives_in_our_units_and_clickhouse_serves_the_day(
     )  # fmt: skip
     assert report.columns.ignored == {"driver"}
     names = (
-        "device_id, origin, round(lat, 6), round(lng, 6), toFloat64(speed_mph), toString(battery_v), odometer_can_m, "
+        "device_id, origin, round(lat, 6), round(lng, 6), toFloat64(speed_mph), toString(battery_v), "
+        "odometer_can_m, "
         "round(odometer, 4), odometer_source, coolant_c, dtc_codes, dtc_known, is_valid, event_id, "
         "stream_position, toString(received_at), fuel_pct"
     )
