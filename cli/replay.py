@@ -1,4 +1,4 @@
-"""Commands `piston replay ved | verify`: recorded drives through the device port, and what came of them."""
+"""Commands `piston replay ved | verify | compare`: recorded drives to the device port, what came of them."""
 
 import json
 import sys
@@ -105,6 +105,26 @@ def verify(as_json: AsJson = False) -> None:
     if not is_equal:
         message = "the stores do not hold just what was acknowledged, each record once; see the lines above"
         raise StoresDifferError(message)
+
+
+@replay.command()
+def compare(as_json: AsJson = False) -> None:
+    """Trips and kilometres of the recorded cars in the warehouse, against what their recordings hold."""
+    from rich.console import Console
+
+    from cli import recorded_drives
+    from warehouse.clients import clickhouse
+
+    with clickhouse(load_settings()) as warm:
+        cars = recorded_drives.compare(warm)
+    figures = recorded_drives.figures(cars)
+    if as_json:
+        print(json.dumps({"figures": figures, "cars": [car._asdict() for car in cars]}))
+        return
+    console = Console(width=120, highlight=False)
+    console.print(recorded_drives.table(cars))
+    for name, value in figures.items():
+        console.print(f"{name.replace('_', ' ')}: {value:g}")
 
 
 def _vehicle_ids(text: str | None) -> list[int]:

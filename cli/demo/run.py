@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cli import recorded_drives
 from cli.demo import fleet, summary
 from cli.demo.answers import COMPARISONS, Comparison, Partner, Stores
 from cli.demo.freshness import VIN, Freshness, measure_once, register_probe
@@ -106,7 +107,7 @@ def run() -> None:
             credentials=(credentials.client_id, credentials.client_secret),
             vins=vins,
             freshness=freshness,
-            distances=summary.distances(stores.warm) if recordings else [],
+            drives=recorded_drives.compare(stores.warm) if recordings else [],
         )
     finally:
         stores.close()
