@@ -3,7 +3,7 @@
 definitions    the code location: what Dagster loads
 partitions     daily UTC partitions; a run's days
 loads          analytics/telemetry, and the sources it starts from
-dbt_*          both dbt targets as assets: manifests, keys, runs
+dbt_*          both dbt targets as assets: manifests, keys, runs, metadata; column_lineage from their SQL
 history        folders of history, and the registry's tables as ClickHouse has them
 learning       what a model learns from, as the warehouse has it
 training*      models/…: training set, candidate, evaluation, champion; what they hand on lies in files
@@ -18,6 +18,7 @@ mart_checks    checks that span the marts: schema, every record, built on time
 jobs           jobs and schedules
 late_days      the sensor of late days
 automation     conditions on which assets and checks run by themselves, and their sensor
+load_metadata  what a load shows of days, table and tiers; plots draws it
 faults         which errors are worth another try
 failures       what failed, as CloudEvents; failure_alerts posts them, by webhook
 home, storage  the instance: its folder, its settings, its event log in PostgreSQL

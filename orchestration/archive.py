@@ -11,6 +11,7 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration import load_metadata
 from orchestration.checks import as_result
 from orchestration.faults import told_apart
 from orchestration.loads import DAY_LEDGER, MAX_NAMED, OWNERS, WAREHOUSE_POOL, WARM_TELEMETRY
@@ -64,6 +65,8 @@ def archive_retention(
         report_day(context.instance, day)
     if report.faults:
         raise dg.Failure(description=faults(report), allow_retries=False)
+    with told_apart():
+        tiers = load_metadata.of_tiers(settings) if report.archived else {}
     rows = sum(day.row_count for day in report.archived)
     stored = sum(day.byte_count for day in report.archived)
     ratio = archiving.ratio(report.archived)
@@ -85,6 +88,7 @@ def archive_retention(
             "restores": dg.MetadataValue.json(
                 [{"day": found.day.isoformat(), "state": found.state.value} for found in restores]
             ),
+            **tiers,
         }
     )
 

@@ -19,7 +19,8 @@ from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from packaging.version import Version
 
 from orchestration.dbt_manifest import target_path
-from orchestration.faults import MAX_RETRIES, SECONDS_BETWEEN, answers
+from orchestration.dbt_metadata import ModelMetadata
+from orchestration.faults import MAX_RETRIES, SECONDS_BETWEEN, answers, told_apart
 
 PARSE_CACHE: Final = "partial_parse.msgpack"
 KEPT_RUNS: Final = 20
@@ -37,7 +38,12 @@ class DbtRuns(DbtCliResource):
         return None
 
     def build(
-        self, context: dg.AssetExecutionContext, data: Path, server: tuple[str, int], flags: Sequence[str]
+        self,
+        context: dg.AssetExecutionContext,
+        data: Path,
+        server: tuple[str, int],
+        flags: Sequence[str],
+        metadata: ModelMetadata,
     ) -> Iterator[Any]:
         """Build what the step selects, yielding Dagster's events.
 
@@ -46,6 +52,7 @@ class DbtRuns(DbtCliResource):
             data: the stack's data folder.
             server: host and port of the target's server, to tell an outage from a mistake.
             flags: further flags of `dbt build`.
+            metadata: tells what to show of each model.
 
         Raises:
             dagster.RetryRequested: dbt failed and its server does not answer.
@@ -58,12 +65,17 @@ class DbtRuns(DbtCliResource):
         # unit tests need no data and prove nothing about a day: `make test` runs them
         arguments = ["build", "--exclude-resource-type", "unit_test", *flags]
         try:
-            yield from self.cli(arguments, context=context, target_path=folder).stream()
+            for event in self.cli(arguments, context=context, target_path=folder).stream():
+                if isinstance(event, dg.Output):
+                    with told_apart():
+                        metadata.add_to(context, context.asset_key_for_output(event.output_name), folder)
+                yield event
         except DagsterDbtCliRuntimeError as error:
             if not answers(*server):
                 raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=SECONDS_BETWEEN) from error
             raise
         keep_parse_cache(folder, runs)
+        metadata.save()
         forget_old_runs(runs, KEPT_RUNS)
 
 

@@ -5,8 +5,9 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration import load_metadata
 from orchestration.faults import told_apart
-from orchestration.partitions import DAYS, ONE_RUN, days_of
+from orchestration.partitions import DAY, DAYS, ONE_RUN, days_of
 from telematics.settings import Settings
 from warehouse import day_load
 from warehouse.ledger import KeptDay
@@ -64,6 +65,9 @@ def analytics_telemetry(
     if report.out_of_reach:
         # what follows from these days must not be built from nothing; the others are loaded, and stay so
         raise dg.Failure(description=out_of_reach(report.out_of_reach), allow_retries=False)
+    with told_apart():
+        measured = load_metadata.of_days(settings, (first, until))
+        whole = load_metadata.of_table(settings, (first, until))
     for day in report.days:
         context.add_asset_metadata(
             {
@@ -71,9 +75,12 @@ def analytics_telemetry(
                 "hot_rows": day.hot_rows,
                 "kept_rows": day.kept_rows,
                 "is_provisional": day.is_provisional,
+                **measured.get(day.day, {}),
             },
             partition_key=day.day.isoformat(),
         )
+    # on the newest day alone: what is said of the table need not be stored for each of a year's days
+    context.add_asset_metadata(whole, partition_key=(until - DAY).isoformat())
     return dg.MaterializeResult(
         metadata={
             "rows": report.row_count,

@@ -9,6 +9,7 @@ from typing import Final
 
 import dagster as dg
 
+from orchestration import load_metadata
 from orchestration.faults import told_apart
 from orchestration.loads import DAY_LEDGER, OWNERS, WAREHOUSE_POOL, WARM_TELEMETRY
 from telematics.clock import utc_today
@@ -45,6 +46,7 @@ def telemetry_retention(
         report = retention.drop_merged_days(
             settings, utc_today(), settings.hot_retention_days, progress=context.log.info
         )
+        stored = load_metadata.of_tiers(settings)
     return dg.MaterializeResult(
         metadata={
             "dropped_days": len(report.dropped),
@@ -53,6 +55,7 @@ def telemetry_retention(
                 [{"day": kept.day.isoformat(), "reason": kept.reason} for kept in report.kept]
             ),
             "seconds": round(report.seconds, 3),
+            **stored,
         }
     )
 

@@ -10,6 +10,7 @@ from orchestration.checks import as_result
 from orchestration.dbt_assets import COMPONENT_FEATURES, COMPONENT_SIGNALS
 from orchestration.faults import told_apart
 from orchestration.history import VEHICLES
+from orchestration.load_metadata import schema_of
 from orchestration.partitions import DAY
 from orchestration.scoring import ScoringReport, score_fleet
 from orchestration.training_assets import CHAMPION, OWNERS
@@ -53,10 +54,11 @@ def scored_fleet(context: dg.AssetExecutionContext, settings: dg.ResourceParam[S
     """Every vehicle scored, origin by origin; without a champion nothing is written, and a note says so."""
     with told_apart():
         report = score_fleet(settings, utc_today() - DAY)  # today is not over: its features are not final
+        schemas = schema_of(settings, PREDICTIONS.path[-1], HEALTH_SCORES.path[-1])
     if report.note:
         context.log.warning(report.note)
     for key, metadata in scoring_metadata(report).items():
-        yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        yield dg.MaterializeResult(asset_key=key, metadata={**metadata, **schemas[key.path[-1]]})
 
 
 def scoring_metadata(report: ScoringReport) -> dict[dg.AssetKey, dict[str, dg.MetadataValue]]:

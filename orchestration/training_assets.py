@@ -1,6 +1,5 @@
 """models/battery_*: training set, candidate, evaluation, champion."""
 
-import base64
 from typing import TYPE_CHECKING, Final
 
 import dagster as dg
@@ -12,6 +11,7 @@ from orchestration.faults import told_apart
 from orchestration.gate import BATTERY_EVALUATION
 from orchestration.history import SERVICE_RECORDS, VEHICLES
 from orchestration.learning import oracle_folders
+from orchestration.plots import as_image
 from orchestration.training import promote_candidate, store_training_set, train_candidate
 from orchestration.training_store import StoredSet
 from telematics.settings import Settings
@@ -176,11 +176,6 @@ def figure_table(evaluation: "Evaluation") -> str:
         for name, figure in evaluation.figures.items()
     ]
     return "\n".join(["| figure | point | low | high |", "|---|---:|---:|---:|", *rows])
-
-
-def as_image(name: str, png: bytes) -> str:
-    """A picture in Markdown, carried along so that it is there as long as the event is."""
-    return f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 
 def _shown(number: float) -> str:

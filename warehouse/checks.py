@@ -16,6 +16,8 @@ from warehouse import clients, columns, warm_days
 
 Number = int | float | str | None
 
+VOLUME_FACTOR = 5.0
+"""How many times the usual rows of a day are no surprise: weekends and a growing fleet lie within."""
 NEWEST_LOOKBACK = timedelta(days=2)
 """How far back a live device's newest record is looked for: planning over a year of chunks is slow."""
 
@@ -83,7 +85,9 @@ def judge_freshness(
     )
 
 
-def volume(settings: Settings, day: date, *, factor: float = 5.0, window_days: int = 28) -> CheckResult:
+def volume(
+    settings: Settings, day: date, *, factor: float = VOLUME_FACTOR, window_days: int = 28
+) -> CheckResult:
     """The day's row count in ClickHouse lies within `factor` of the usual.
 
     Usual is the median over the days with data among the `window_days` before; with none, any data will do.

@@ -5,7 +5,8 @@ import pytest
 
 from ml.bootstrap import Figure
 from orchestration.candidates import candidate_path, load_candidate, read_evaluation, save_candidate
-from orchestration.training_assets import as_image, evaluation_metadata, figure_table, points
+from orchestration.plots import as_image
+from orchestration.training_assets import evaluation_metadata, figure_table, points
 from telematics.errors import ConflictError, NotFoundError
 from telematics.settings import Settings
 from tests.orchestration.candidate_making import make_candidate, make_evaluation

@@ -110,6 +110,50 @@ def test_a_range_is_one_recorded_run_that_reaches_every_store(
         assert json.loads(live.get(names.scores_key(VIN)))["odometer"]["source"] == "can"
 
 
+def _shown(instance: dg.DagsterInstance, key: str) -> dict[str, dict]:
+    """Metadata of the newest materialisation of each of the range's days."""
+    records = instance.fetch_materializations(dg.AssetKey.from_user_string(key), limit=2).records
+    return {
+        record.partition_key: {
+            name: entry.value for name, entry in record.asset_materialization.metadata.items()
+        }
+        for record in records
+    }
+
+
+def test_materialisations_tell_rows_bytes_quality_columns_and_lineage(
+    ranged_run: tuple[list[str], float], instance: dg.DagsterInstance
+):
+    """What is about a day stands on that day, what is about the table on the newest of the run's days."""
+    with instance:
+        telemetry = _shown(instance, "analytics/telemetry")
+        marts = _shown(instance, "analytics/vehicle_analytics")
+        heard = _shown(instance, "analytics/vehicle_day_completeness")
+        hours = _shown(instance, "public/telemetry_hourly")
+    for day in ("2024-01-02", "2024-01-03"):
+        assert telemetry[day]["dagster/partition_row_count"] == ROWS_A_DAY
+        assert telemetry[day]["bytes"] > 0
+        assert telemetry[day]["compression_ratio"] > 0
+        assert (telemetry[day]["no_fix_share"], telemetry[day]["late_share"]) == (1.0, 0.0)
+        assert marts[day]["dagster/partition_row_count"] == 1
+        assert hours[day]["dagster/partition_row_count"] == 1
+        assert heard[day]["completeness"] == 1.0
+    newest, other = marts["2024-01-03"], marts["2024-01-02"]
+    assert newest["table_bytes"] > 0
+    lineage = newest["dagster/column_lineage"].deps_by_column
+    made_from = {dep.asset_key.to_user_string() for dep in lineage["distance_m"]}
+    assert made_from == {"analytics/int_trip_days_measured"}
+    [hourly] = hours["2024-01-03"]["dagster/column_lineage"].deps_by_column["bucket"]
+    assert (hourly.asset_key.to_user_string(), hourly.column_name) == ("public/telemetry", "time")
+    described = {column.name: column for column in newest["dagster/column_schema"].columns}
+    assert described["date"].type == "Date"
+    assert described["date"].description == "UTC day."
+    assert "data:image/png;base64," in telemetry["2024-01-03"]["records_by_day"]
+    assert not {"dagster/column_lineage", "dagster/column_schema", "records_by_day"} & (
+        other.keys() | telemetry["2024-01-02"].keys()
+    )
+
+
 def test_days_that_left_the_hot_tier_keep_their_hours(
     stack: Settings, ranged_run: tuple[list[str], float], tmp_path
 ):
