@@ -1,7 +1,7 @@
 """Vehicles' records in TimescaleDB: through their devices, along the identity index.
 
 What partners posted for a vehicle stands under their own device ids, among their other vehicles' records;
-those with a grant to write are looked through, too.
+those with a grant to write are looked through, too. So is what was loaded from histories that name vehicles.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from psycopg import AsyncConnection, sql
 
 from ingest.stream.readings import PARTNER_PREFIX
 from telematics.names import WRITE_SCOPE
+from warehouse.columns import BACKFILL_PREFIX
 from warehouse.history.cursor import Position
 from warehouse.history.fields import Row, position_of
 from warehouse.history.stores import HistoryStores
@@ -25,7 +26,7 @@ AT_ONCE: Final = 3
 
 
 class Installation(NamedTuple):
-    """A device in a vehicle, for a half-open time; or a partner that may have posted for it."""
+    """A device in a vehicle, for a half-open time; or who posted, or a history that was loaded, for it."""
 
     device_id: str
     installed_at: datetime | None
@@ -55,8 +56,10 @@ async def installations(
         union all
         select distinct vin, %s || client_id, null::timestamptz, null::timestamptz
         from grants where vin = any(%s) and %s = any(scopes)
+        union all
+        select vin, device_id, null, null from backfill_devices where vin = any(%s)
         """,
-        [list(vins), end, start, PARTNER_PREFIX, list(vins), WRITE_SCOPE],
+        [list(vins), end, start, PARTNER_PREFIX, list(vins), WRITE_SCOPE, list(vins)],
     )
     found: dict[str, list[Installation]] = {}
     for vin, *installation in await cursor.fetchall():
@@ -164,12 +167,12 @@ def _expression(vin: str, name: str) -> sql.Composable:
 def records_of(vin: str, device_id: str, start: datetime, end: datetime) -> sql.Composable:
     """The condition for a device's records of the vehicle.
 
-    A device's records are the vehicle's for as long as it sits there; a partner's say whose they are.
+    A device's records are the vehicle's while it sits there; posted and loaded ones say whose they are.
     """
     condition = sql.SQL("device_id = {} and time >= {} and time < {}").format(
         sql.Literal(device_id), sql.Literal(start), sql.Literal(end)
     )
-    if not device_id.startswith(PARTNER_PREFIX):
+    if not device_id.startswith((PARTNER_PREFIX, BACKFILL_PREFIX)):
         return condition
     return sql.SQL("{} and vin = {}").format(condition, sql.Literal(vin))
 
