@@ -10,7 +10,7 @@ from orchestration.failure_alerts import failure_alerts_sensor
 from orchestration.gate import GATE_CHECKS
 from orchestration.history import REGISTRY, backfilled_history, copied_reference
 from orchestration.jobs import JOBS, SCHEDULES
-from orchestration.late_days import late_days_sensor
+from orchestration.late_days import backfilled_days_sensor, late_days_sensor
 from orchestration.loads import SOURCES, analytics_telemetry
 from orchestration.mart_checks import MART_CHECKS
 from orchestration.publishing import published_scores
@@ -48,7 +48,7 @@ defs = dg.Definitions(
     asset_checks=[*CHECKS, *MART_CHECKS, *ARCHIVE_CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
-    sensors=[late_days_sensor, automation_sensor, failure_alerts_sensor],
+    sensors=[late_days_sensor, backfilled_days_sensor, automation_sensor, failure_alerts_sensor],
     resources={"settings": current_settings(), **dbt_assets.resources()},
     # a day's assets follow from one another: a process for each would only add seconds
     executor=dg.in_process_executor,

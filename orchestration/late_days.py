@@ -1,4 +1,4 @@
-"""The sensor that brings late days up to date: written again after they were loaded."""
+"""Sensors that bring days up to date: written again after they were loaded, or loaded by a backfill."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -12,8 +12,10 @@ from telematics.clock import utc_today
 from telematics.errors import UnavailableError
 from telematics.settings import Settings
 from warehouse import dirty
+from warehouse.backfill.days import backfilled_days
 
 CAUSE: Final = "late days"
+BACKFILL_CAUSE: Final = "backfilled days"
 MAX_RANGES: Final = 4
 """Runs asked for at a time; the next tick asks for what is left."""
 
@@ -49,3 +51,27 @@ def late_days_sensor(
         yield dg.SkipReason("no loaded day was written since")
     for first, until in ranges:
         yield dg.RunRequest(run_config=QUIET, tags={CAUSE_TAG: CAUSE, **range_tags(first, until)})
+
+
+@dg.sensor(
+    job=refresh_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def backfilled_days_sensor(
+    context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Days that `piston backfill` loaded last are loaded once more, which loses nothing, and built."""
+    if is_running(context.instance, refresh_job.name, BACKFILL_CAUSE):
+        yield dg.SkipReason("the last backfilled days are still being built")
+        return
+    try:
+        days = backfilled_days(settings)
+    except UnavailableError as error:
+        yield dg.SkipReason(str(error))
+        return
+    ranges = ranges_to_refresh(days, settings.first_day, utc_today())
+    if not ranges:
+        yield dg.SkipReason("no day was backfilled since it was built")
+    for first, until in ranges:
+        yield dg.RunRequest(run_config=QUIET, tags={CAUSE_TAG: BACKFILL_CAUSE, **range_tags(first, until)})

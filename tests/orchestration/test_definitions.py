@@ -77,6 +77,7 @@ def test_schedules_and_sensor_run_without_being_switched_on():
             "archive_schedule",
             "training_schedule",
             "late_days_sensor",
+            "backfilled_days_sensor",
             "automation_sensor",
             "failure_alerts_sensor",
         ),

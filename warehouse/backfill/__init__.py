@@ -1,4 +1,9 @@
-"""Load a folder of history (`piston backfill FOLDER`), exactly once.
+"""Load a history (`piston backfill PATH`), exactly once.
+
+telemetry   records, row by row, from any files
+days        loaded days whose marts are behind
+
+All else is about folders that `piston simulate fleet --out` wrote:
 
 errors     what refuses a folder
 schema     the files and their columns

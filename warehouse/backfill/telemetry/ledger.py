@@ -266,11 +266,3 @@ def complete(connection: Connection, load_id: str, now: datetime) -> None:
         "update telemetry_backfills set status = 'complete', completed_at = %s where load_id = %s",
         [now, load_id],
     )
-
-
-def loaded_days(connection: Connection, run_prefix: str) -> list[date]:
-    """Days whose last load was a backfill's: what follows from them was not built since."""
-    rows = connection.execute(
-        "select day from day_loads where starts_with(run_id, %s) order by day", [run_prefix]
-    ).fetchall()
-    return [day for (day,) in rows]

@@ -33,6 +33,7 @@ from telematics.clock import Clock, epoch_ms, utc_now, utc_today
 from telematics.names import Origin
 from telematics.settings import Settings
 from warehouse import clients
+from warehouse.backfill.days import RUN_PREFIX
 from warehouse.backfill.ledger import backfill_lock
 from warehouse.backfill.telemetry import hot, ledger, staged
 from warehouse.backfill.telemetry.errors import LostRowsError
@@ -48,8 +49,6 @@ from warehouse.day_load import DayLoad, FurtherRows, merge_days
 from warehouse.ledger import KeptDay, day_states
 from warehouse.progress import Progress, silent
 
-RUN_PREFIX = "backfill-"
-"""What `day_loads.run_id` begins with for days that a backfill loaded last."""
 _SAYS_EVERY_S = 2.0
 _SHOWN_EXAMPLES = 20
 

@@ -22,8 +22,8 @@ from tests.warehouse.backfill.telemetry.making import (
     write_mapping,
 )
 from tests.warehouse.conftest import Fleet
+from warehouse.backfill.days import RUN_PREFIX
 from warehouse.backfill.telemetry import Step
-from warehouse.backfill.telemetry.loading import RUN_PREFIX
 from warehouse.day_load import load_days
 
 pytestmark = pytest.mark.integration
