@@ -37,4 +37,5 @@ def from_epoch_ms(ms: int) -> datetime:
 
 def rfc3339_ms(moment: datetime) -> str:
     """RFC 3339 text in UTC with milliseconds and a `Z`: `2026-01-31T09:15:00.250Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    # isoformat cuts digits off as we do, and strftime is slower: answers have thousands of these
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

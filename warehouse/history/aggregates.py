@@ -24,7 +24,7 @@ class Kind(StrEnum):
     """How the values of a bucket become one. Nulls never count."""
 
     LAST = "last"
-    """The value of the newest record that has one, by (time, device_id, event_id, content_hash)."""
+    """The value of the newest record that has one, by (time, content_hash): the same hash, the same value."""
     LAST_FIX = "last_fix"
     """The value, null too, of the newest record with a valid fix on this planet."""
     MEAN = "mean"

@@ -53,10 +53,11 @@ def _buckets(aggregates: Sequence[Aggregate], width: timedelta, table: pa.Table,
 
 
 class _Work:
-    """Records in order of VIN and identity, cut into buckets: these are runs of neighbouring rows."""
+    """Records in order of VIN, time and hash, cut into buckets: these are runs of neighbouring rows."""
 
     def __init__(self, table: pa.Table, width: timedelta) -> None:
-        self._table = table.combine_chunks()
+        order = [(name, "ascending") for name in ("vin", "time", "content_hash")]
+        self._table = table.sort_by(order).combine_chunks()
         width_us = pa.scalar(width // _US, pa.int64())
         moments = pc.cast(pc.cast(self._table.column("time"), pa.timestamp("us", "UTC")), pa.int64())
         keys = pa.table(

@@ -59,6 +59,11 @@ def checked(fields: Sequence[str] | None, resolution: Resolution) -> tuple[str, 
     return tuple(fields)
 
 
+def warm_type(name: str) -> str:
+    """ClickHouse's type of the field, that it may be null aside."""
+    return _WIRE[name].removeprefix("Nullable(").removesuffix(")")
+
+
 def warm_expression(name: str, value: str | None = None) -> str:
     """How ClickHouse selects the field, or a value of the field's type."""
     kind = _WIRE.get(name, "String")
@@ -71,13 +76,13 @@ def warm_expression(name: str, value: str | None = None) -> str:
     return value or name
 
 
-def from_warm(name: str, value: Any) -> Any:
-    """A ClickHouse cell, selected by `warm_expression`, as the value that TimescaleDB would have given."""
+def from_warm(name: str, cells: Sequence[Any]) -> Sequence[Any]:
+    """Cells of ClickHouse, selected by `warm_expression`, as the values that TimescaleDB would have given."""
     if name in ("time", "received_at"):
-        return from_epoch_ms(value)
+        return [from_epoch_ms(cell) for cell in cells]
     if name in ("dtc_codes", "raw_data"):
-        return json.loads(value) if value else None
-    return value
+        return [json.loads(cell) if cell else None for cell in cells]
+    return cells
 
 
 def moment_literal(moment: datetime) -> str:

@@ -28,10 +28,7 @@ _VEHICLES_A_QUERY: Final = 8
 """Each is a branch of one UNION; more would cost planning that a full page does not need."""
 
 # one order for all of them, so that PostgreSQL sorts a bucket once
-_LAST: Final = (
-    '(array_agg({value} order by time desc, device_id collate "C" desc, event_id desc, content_hash desc) '
-    "filter (where {condition}))[1]"
-)
+_LAST: Final = "(array_agg({value} order by time desc, content_hash desc) filter (where {condition}))[1]"
 _FIX: Final = "is_valid and lat between -90 and 90 and lng between -180 and 180"
 _NUMBER: Final = "abs({value}::float8) < {largest}"
 
@@ -89,10 +86,7 @@ async def _fetch_some(
     count: int,
 ) -> list[Row]:
     columns = sql.SQL(", ").join(
-        sql.Identifier(name)
-        for name in dict.fromkeys(
-            ("time", "device_id", "event_id", "content_hash", *columns_read(aggregates))
-        )
+        sql.Identifier(name) for name in dict.fromkeys(("time", "content_hash", *columns_read(aggregates)))
     )
     branches = [
         sql.SQL("select {vin} as asked, {columns} from telemetry where {within}").format(

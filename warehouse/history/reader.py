@@ -243,30 +243,31 @@ async def _collect(
     count: int,
 ) -> tuple[list[Row], list[tuple[date, Sequence[str]]]]:
     """The first `count` rows of these vehicles from a moment on; `after` is of the only one."""
-    rows: list[Row] = []
-    pending: list[tuple[date, Sequence[str]]] = []
     for _ in range(_REPLANS):
+        rows: list[Row] = []
+        pending: list[tuple[date, Sequence[str]]] = []
+        read_until = at
         async with stores.timescale() as connection:
             devices = await hot.installations(connection, vins, at, query.end)
             moved = await _moved_days(connection, at, query.end)
         for window in tiers.windows(tiers.spans(at, query.end, moved), first=_first_window(query, count)):
             asked = _asked(vins, rows, count)
             if not asked:
-                return rows, pending
+                break
             wanted = count - sum(row.position.vin <= asked[0] for row in rows)
             found = await _fetch(stores, asked, devices, window, after, query, wanted)
-            if window.tier is not Tier.ARCHIVE:
-                # moved between plan and read: what was found may lack a day; plan anew from here
-                # (an archived file stays whatever becomes of its day)
-                async with stores.timescale() as connection:
-                    now = await _moved_days(connection, window.start, window.end)
-                if any(moved.get(day) != tier for day, tier in now.items()):
-                    at = window.start
-                    break
             rows = sorted([*rows, *found.rows], key=position_of)[:count] if found.rows else rows
             pending += found.pending
-        else:
+            read_until = window.end
+        async with stores.timescale() as connection:
+            now = await _moved_days(connection, at, read_until)
+        if all(
+            # an archived file stays, whatever becomes of its day
+            moved.get(day) in (tier, Tier.ARCHIVE)
+            for day, tier in now.items()
+        ):
             return rows, pending
+        # moved between plan and read: what was found may lack a day
     message = f"history of {at} to {query.end}: days kept moving between tiers while it was read; try again"
     raise UnavailableError(message)
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.query import QueryResult
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -72,6 +73,19 @@ class HistoryStores:
         Raises:
             UnavailableError: ClickHouse does not answer, or refuses.
         """
+        rows: Sequence[Sequence[Any]] = (await self._query(query, parameters)).result_rows
+        return rows
+
+    async def clickhouse_columns(self, query: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        """The same, column by column as it comes; no columns where there are no rows.
+
+        Raises:
+            UnavailableError: ClickHouse does not answer, or refuses.
+        """
+        columns: Sequence[Sequence[Any]] = (await self._query(query, parameters)).result_columns
+        return columns
+
+    async def _query(self, query: str, parameters: dict[str, Any]) -> QueryResult:
         async with self._opening:
             if self._client is None:
                 self._client = await self._in_thread(
@@ -79,7 +93,7 @@ class HistoryStores:
                 )
         client = self._client
         with clients.clickhouse_errors(self._settings):
-            return await self._in_thread(lambda: client.query(query, parameters=parameters).result_rows)
+            return await self._in_thread(lambda: client.query(query, parameters=parameters))
 
     async def archive(self, work: Callable[[ArchiveReader], T]) -> T:
         """What some work on the archive returns, run in a thread of our own.

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from telematics.clock import day_start
 
-FIRST_WINDOW = timedelta(days=8)
+FIRST_WINDOW = timedelta(days=2)
+"""A busy car's page; more than a day, so that a window cut at midnight is never empty."""
 LARGEST_WINDOW = timedelta(days=256)
 
 
@@ -66,11 +67,14 @@ def spans(start: datetime, end: datetime, moved: Mapping[date, Tier]) -> list[Sp
 
 
 def windows(parts: Iterable[Span], first: timedelta = FIRST_WINDOW) -> Iterator[Span]:
-    """The spans in order, cut into windows that double up to the largest."""
+    """The spans in order, cut at midnights UTC into windows that double up to the largest.
+
+    At midnights, because no bucket of time reaches over one: each lies in one window.
+    """
     width = first
     for part in parts:
         at = part.start
         while at < part.end:
-            end = min(part.end, at + width)
+            end = min(part.end, day_start((at + width).date()))
             yield Span(part.tier, at, end)
             at, width = end, min(width * 2, LARGEST_WINDOW)

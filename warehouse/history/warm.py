@@ -1,6 +1,7 @@
 """Vehicles' records in ClickHouse, warm and cold, along the sorting key (vin, time)."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, Final
 
 from telematics.names import COLD_VOLUME
@@ -47,19 +48,21 @@ async def fetch(
     selected = ", ".join(
         f"{warm_expression(name)} as cell_{place}" for place, name in enumerate([*_IDENTITY, *fields])
     )
-    rows = await stores.clickhouse(
+    columns = await stores.clickhouse_columns(
         f"select _disk_name, {selected} from {TELEMETRY} where {WITHIN}{beyond} "
         "order by vin, time, device_id, event_id, content_hash limit {count:UInt32}",
         parameters,
     )
-    before = 1 + len(_IDENTITY)
+    if not columns:
+        return []
+    names = ("disk", *_IDENTITY, *fields)
+    disks, vins, *values = (from_warm(name, cells) for name, cells in zip(names, columns, strict=True))
+    positions = map(Position, vins, *values[: len(_IDENTITY) - 1])
+    cells = values[len(_IDENTITY) - 1 :]
+    records = zip(*cells, strict=True) if cells else repeat(())
     return [
-        Row(
-            Position(row[1], from_warm("time", row[2]), row[3], row[4], row[5]),
-            tier_of(row[0]),
-            {name: from_warm(name, cell) for name, cell in zip(fields, row[before:], strict=True)},
-        )
-        for row in rows
+        Row(position, tier_of(disk), dict(zip(fields, record, strict=True)))
+        for disk, position, record in zip(disks, positions, records, strict=False)
     ]
 
 

@@ -16,22 +16,24 @@ from warehouse.history.aggregates import (
     finished_all,
 )
 from warehouse.history.cursor import Position
-from warehouse.history.fields import Row, from_warm, moment_literal, warm_expression
+from warehouse.history.fields import Row, from_warm, moment_literal, warm_expression, warm_type
 from warehouse.history.stores import HistoryStores
 from warehouse.history.tiers import Span
 from warehouse.history.warm import WITHIN, tier_of
 from warehouse.warm_days import TELEMETRY
 
-# a tuple, because argMax would pass over a null in the value by itself
-_LAST: Final = (
-    "tupleElement(argMaxIf(tuple({value}), (time, device_id, event_id, content_hash), {condition}), 1)"
+# one number, because tuples are compared several times slower: time, then hash, both moved into 64 bits
+_NEWEST: Final = (
+    "bitOr(bitShiftLeft(toUInt128(toUnixTimestamp64Milli(time)), 64),"
+    " toUInt128(reinterpretAsUInt64(bitXor(content_hash, toInt64(-9223372036854775808)))))"
 )
 _FIX: Final = "ifNull(is_valid and lat between -90 and 90 and lng between -180 and 180, false)"
 _NUMBER: Final = f"ifNull(abs(toFloat64({{value}})) < {LARGEST}, false)"
 
 _PARTS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.LAST: (_LAST.format(value="{value}", condition="isNotNull({given})"),),
-    Kind.LAST_FIX: (_LAST.format(value="{value}", condition=_FIX),),
+    Kind.LAST: (f"argMaxIf({{value}}, {_NEWEST}, isNotNull({{given}}))",),
+    # NaN stands for null, which argMax would pass over
+    Kind.LAST_FIX: (f"argMaxOrNullIf(ifNull(toFloat64({{value}}), nan), {_NEWEST}, {_FIX})",),
     Kind.MEAN: (
         # infinities and NaN are no integers, also where the condition leaves them out
         f"sum(toInt64(if({_NUMBER}, floor(toFloat64({{value}}) * {SCALE} + 0.5), 0)))",
@@ -86,6 +88,9 @@ def _parts(aggregate: Aggregate) -> list[str]:
     if aggregate.column == SOURCE:
         value = f"cast({SOURCE}, 'Nullable(String)')"
     parts = [text.format(value=value, given=aggregate.given) for text in _PARTS[aggregate.kind]]
+    if aggregate.kind is Kind.LAST_FIX:
+        kind = warm_type(aggregate.column)
+        parts[0] = f"accurateCastOrNull(if(isNaN({parts[0]}), null, {parts[0]}), '{kind}')"
     if aggregate.kind in _OF_THE_COLUMN:
         return [warm_expression(aggregate.column, parts[0])]
     return parts
@@ -100,7 +105,7 @@ def _row(cells: Sequence[Any], aggregates: Sequence[Aggregate]) -> Row:
         elif aggregate.kind is Kind.ANY:
             parts[at] = None if parts[at] is None else bool(parts[at])
         elif aggregate.kind in _OF_THE_COLUMN:
-            parts[at] = from_warm(aggregate.column, parts[at])
+            [parts[at]] = from_warm(aggregate.column, [parts[at]])
         at += len(_PARTS[aggregate.kind])
     bucket = from_epoch_ms(bucket_ms)
     return Row(

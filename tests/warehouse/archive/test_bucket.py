@@ -24,7 +24,7 @@ from warehouse.archive.storage import open_storage
 from warehouse.archive.verification import inspect
 from warehouse.day_load import load_days
 from warehouse.dirty import dirty_days
-from warehouse.history import HistoryStores, read
+from warehouse.history import HistoryStores, Resolution, read, read_fleet
 
 pytestmark = pytest.mark.integration
 DAY = timedelta(1)
@@ -105,6 +105,14 @@ async def test_a_day_in_glacier_is_pending_until_it_is_restored(
     span = day_start(online), day_start(frozen + DAY)
     page = await read(stores, vin, *span)
     assert (len(page.records), page.tiers, page.pending_days) == (3, ("archive",), (frozen,))
+    page = await read(stores, vin, *span, resolution=Resolution.DAY)
+    assert ([row["data_points"] for row in page.records], page.pending_days) == ([3], (frozen,))
+    _, other = road.fleet.install()
+    fleet_page = await read_fleet(stores, [vin, other], *span)
+    assert [(len(part.records), part.pending_days) for part in fleet_page.vehicles] == [
+        (3, (frozen,)),
+        (0, (frozen,)),
+    ]
     asked = hot.execute("select requested_by, sent_at from archive_restores where day = %s", [frozen])
     assert asked.fetchall() == [("history", None)]
     # a late record cannot be merged yet: it stays hot, its day dirty, and nobody tries in vain

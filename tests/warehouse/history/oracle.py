@@ -22,7 +22,7 @@ def _known(rows: list[Row], name: str) -> list[Any]:
 
 
 def bucket(rows: list[Row]) -> dict[str, Any]:
-    """What one bucket says; its rows in order of identity."""
+    """What one bucket says; its rows in order of time and hash."""
     speeds, odometers = _known(rows, "speed_mph"), _known(rows, "odometer")
     sources = {row.odometer_source for row in rows if row.odometer is not None}
     codes, ignitions = _known(rows, "dtc_codes"), _known(rows, "ignition")
@@ -43,7 +43,7 @@ def bucket(rows: list[Row]) -> dict[str, Any]:
 
 def buckets(rows: Iterable[Row], width: timedelta) -> list[dict[str, Any]]:
     """One vehicle's buckets in order of time."""
-    ordered = sorted(rows, key=lambda row: (row.time, row.device_id, row.event_id, row.content_hash))
+    ordered = sorted(rows, key=lambda row: (row.time, row.content_hash))
     return [
         {"time": start, **bucket(list(part))}
         for start, part in groupby(ordered, key=lambda row: bucket_start(row.time, width))

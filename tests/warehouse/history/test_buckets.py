@@ -104,7 +104,7 @@ async def test_each_tier_tells_the_same_buckets(
     load_days(road.settings, days[0], days[0] + DAY, "late")
     inside += [row for row in late if span[0] <= row.time < span[1]]
     for resolution in RESOLUTIONS:
-        records, tiers = await read_all(readers, vin, span, 7, resolution)
+        records, tiers = await read_all(readers, vin, span, 40, resolution)
         assert tiers == ["cold", "hot"]
         as_the_oracle_says(records, inside, resolution)
 
@@ -118,7 +118,7 @@ async def assert_same(
 ) -> None:
     """The same to the last digit, in one page and in many."""
     for resolution, answer in answers.items():
-        for limit in (1000, 2 if resolution is Resolution.DAY else 13):
+        for limit in (1000, 2 if resolution is Resolution.DAY else 40):
             assert await read_all(stores, vin, span, limit, resolution) == (answer, tiers)
 
 

@@ -34,9 +34,12 @@ async def read_pages(
             return found
 
 
-@pytest.mark.parametrize("resolution", [Resolution.RAW, Resolution.HOUR, Resolution.DAY])
+@pytest.mark.parametrize(
+    ("resolution", "limits"),
+    [(Resolution.RAW, (1, 4, 1000)), (Resolution.HOUR, (5, 1000)), (Resolution.DAY, (1, 1000))],
+)
 async def test_a_fleet_reads_as_its_vehicles_do_alone(
-    road: Road, readers: HistoryStores, resolution: Resolution
+    road: Road, readers: HistoryStores, resolution: Resolution, limits: tuple[int, ...]
 ) -> None:
     days = [road.fleet.day(number) for number in range(3)]
     imeis, vins = zip(*(road.fleet.install() for _ in range(6)), strict=True)
@@ -56,7 +59,7 @@ async def test_a_fleet_reads_as_its_vehicles_do_alone(
     assert any(alone.values())
     # asked for in any order, and twice
     asked = [*reversed(vins), vins[0], "WHTESTUNKNWN00000"]
-    for limit in (1, 4, 1000):
+    for limit in limits:
         found = await read_pages(readers, asked, span, limit, resolution)
         assert found == alone | {"WHTESTUNKNWN00000": []}
         assert list(found) == sorted(found)

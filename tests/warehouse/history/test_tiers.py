@@ -1,6 +1,6 @@
 """Which tier answers for which stretch of time."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
 from warehouse.history.tiers import LARGEST_WINDOW, Span, Tier, spans, windows
@@ -56,6 +56,15 @@ def test_a_range_within_one_dropped_day_is_warm_alone() -> None:
 def test_an_empty_or_reversed_range_has_no_spans() -> None:
     assert spans(END, END, {}) == []
     assert spans(END, START, warm(date(2026, 1, 5))) == []
+
+
+def test_windows_are_cut_at_midnights_so_that_no_bucket_is() -> None:
+    part = Span(Tier.WARM, START, START + timedelta(days=1000, hours=3))
+    cut = list(windows([part]))
+    assert (cut[0].start, cut[-1].end) == (part.start, part.end)
+    assert all(before.end == after.start for before, after in pairwise(cut))
+    assert {window.end.time() for window in cut[:-1]} == {time(0)}
+    assert all(window.end > window.start for window in cut)
 
 
 def test_windows_cover_the_spans_without_gap_or_overlap_and_grow_to_the_largest() -> None:
