@@ -139,6 +139,7 @@ def telemetry_document(report: "TelemetryReport") -> dict[str, Any]:
         "ignored": sorted(columns.ignored),
         "kept": sorted(columns.kept),
         "missing": columns.missing,
+        "left_out": dict(columns.left_out),
     }
     return document
 
@@ -193,7 +194,10 @@ def _column_lines(report: "TelemetryReport") -> list[str]:
         ("columns kept in raw_data", sorted(columns.kept)),
         ("mapped, but in no file", columns.missing),
     )
-    return [f"{title}: {', '.join(names)}" for title, names in found if names]
+    lines = [f"{title}: {', '.join(names)}" for title, names in found if names]
+    return lines + [
+        f"left out: {count:,} values of {name} out of range" for name, count in columns.left_out.items()
+    ]
 
 
 def _progress(sentence: str) -> None:

@@ -96,6 +96,8 @@ class FileMapping:
     ignored: frozenset[str] = frozenset()
     """Columns that are known and not read."""
     keeps_unknown: bool = False
+    leaves_out: bool = False
+    """A value out of range is nothing, and its row loads; else its row is set aside."""
     nulls: tuple[str, ...] = DEFAULT_NULLS
     delimiter: str | None = None
 
@@ -188,6 +190,7 @@ def parse_mapping(document: Mapping[str, Any]) -> FileMapping:
         constants=_constants(top.table("constants", is_needed=False)),
         received_at=_time(top.table("received_at")) if "received_at" in document else None,
         keeps_unknown=top.choice("unknown_columns", ("ignore", "keep")) == "keep",
+        leaves_out=top.choice("out_of_range", ("set_aside", "leave_out")) == "leave_out",
         nulls=_nulls(top),
         delimiter=_delimiter(top),
     )

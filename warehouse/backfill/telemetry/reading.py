@@ -103,6 +103,7 @@ class FileReading:
         there = [name for name in kept if name in batch.table.column_names]
         judged = judge(batch.table, mapping, self.vehicles, self.limits, there)
         self._count(batch, judged)
+        self.columns.left_out += judged.left_out
         yield judged.good()
 
     def _count(self, batch: Batch, judged: Judged) -> None:

@@ -18,6 +18,8 @@ class ColumnReport:
     """Columns of files that go nowhere."""
     kept: set[str] = field(default_factory=set)
     """Columns without a place that go into `raw_data`."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Values out of range that count as nothing, by column, where the mapping says so; of this call."""
     wanted: set[str] = field(default_factory=set)
     """Columns that the mapping names."""
     found: set[str] = field(default_factory=set)

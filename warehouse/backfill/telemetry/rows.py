@@ -4,6 +4,7 @@ A row is set aside for the first reason that holds for it. What a column says co
 whole-number columns take the nearest whole number.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,6 +49,8 @@ class Judged:
         self.columns: list[str] = [""]
         self.column: npt.NDArray[np.int16] = np.zeros(row_count, np.int16)
         self.table = pa.table({})
+        self.left_out: Counter[str] = Counter()
+        """Values out of range that are nothing now, by column."""
 
     def mark(self, reason: Reason, rows: Mask, column: str = "") -> None:
         """Set rows aside, unless they are already."""
@@ -194,8 +197,13 @@ class _Judging:
                 number = np.where(found.is_there, number, 0).astype(np.float32)
             outside |= ~np.isfinite(number)
         outside &= found.is_there
-        self.judged.mark(Reason.OUT_OF_RANGE, outside, name)
-        self.number(field, Column(np.where(outside, 0, number), found.is_there, found.is_bad))
+        is_there = found.is_there
+        if self.mapping.leaves_out and outside.any():
+            self.judged.left_out[name] += int(outside.sum())
+            is_there = is_there & ~outside
+        else:
+            self.judged.mark(Reason.OUT_OF_RANGE, outside, name)
+        self.number(field, Column(np.where(outside, 0, number), is_there, found.is_bad))
 
     def number(self, field: Field, found: Column) -> None:
         kind = field.arrow_type.to_pandas_dtype()

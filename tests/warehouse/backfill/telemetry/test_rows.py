@@ -326,6 +326,19 @@ def test_32_bit_numbers_are_the_decimal_ones_that_they_stand_for(tmp_path: Path)
     assert found.values("odometer_source") == ["partner"]
 
 
+def test_values_out_of_range_are_left_out_where_the_mapping_says_so(tmp_path: Path):
+    mapping = parse_mapping(
+        {
+            "time": {"column": "time"}, "vehicle": {"vin": "vin"}, "out_of_range": "leave_out",
+            "columns": {"engine_load_pct": "Absolute Load[%]", "speed_mph": "speed"},
+        }
+    )  # fmt: skip
+    lines = [f"{GOOD},{VIN},{load},30" for load in ("124.3", "99.6", "")]
+    read = read_csv(tmp_path, *lines, header="time,vin,Absolute Load[%],speed", mapping=mapping)
+    assert (read.values("engine_load_pct"), read.rejects) == ([None, 100, None], [])
+    assert read.columns.left_out == {"Absolute Load[%]": 1}
+
+
 def test_devices_are_known_or_named_and_partners_need_a_grant(tmp_path: Path):
     postings = frozenset({("partner:pc_1", VIN)})
     lines = [
