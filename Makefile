@@ -43,8 +43,8 @@ test: $(READY) ## every test, on real servers that the tests start and stop them
 test-long: $(READY) ## also the tests that replay whole recordings, and fifty rounds of kill -9
 	@$(BIN)/pytest $(HALVES)
 
-BENCHES := decode gateway sink live end-to-end search
-bench: $(READY) ## measure everything on this machine (15 minutes, best left alone), then write docs/performance.md
+BENCHES := decode gateway sink live end-to-end search warehouse storage
+bench: $(READY) ## measure everything on this machine (30 minutes, best left alone), then write docs/performance.md
 	@mkdir -p docs/performance
 	@for name in $(BENCHES); do echo "piston bench $$name"; \
 	  $(BIN)/piston bench $$name --json > docs/performance/$$name.json.new && \

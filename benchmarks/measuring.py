@@ -144,3 +144,9 @@ def spread(seconds: Sequence[float]) -> str:
     """Least and greatest, relative to the median."""
     middle = median(seconds)
     return f"{min(seconds) / middle:.2f} to {max(seconds) / middle:.2f} of the median"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that so many percent do not exceed (nearest rank)."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

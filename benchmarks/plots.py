@@ -27,6 +27,17 @@ _PARTS: Final = {
     "clickhouse": "#999999",
     "api": "#F0E442",
 }
+_STAGES: Final = {
+    "start": "#999999",
+    "load": "#0072B2",
+    "reference_copy": "#F0E442",
+    "dbt_timescale": "#009E73",
+    "dbt_clickhouse": "#E69F00",
+    "checks": "#56B4E9",
+    "publishing": "#CC79A7",
+    "between_steps": "#DDDDDD",
+}
+"""Of the daily job, in their order."""
 _DPI: Final = 120
 _LIMIT: Final[Mapping[str, Any]] = {"color": "#222222", "linestyle": "--", "linewidth": 1.1}
 
@@ -157,6 +168,71 @@ def search(figures: Figures) -> bytes:
     return _png(figure)
 
 
+def warehouse(figures: Figures) -> bytes:
+    """Rows a second of copy and load, the daily job's stages, and how long a first page takes."""
+    figure, (rate, stages, page) = _figure(
+        3, "Warehouse: a day of a simulated fleet, two years of pages", 3.4
+    )
+    kinds = {kind: f"day_load_ratio_to_copy_out{kind}" for kind in ("", "_real")}
+    bars: dict[str, tuple[float, str]] = {}
+    for kind, ratio in kinds.items():
+        if ratio in figures:
+            words = "real drives" if kind else "simulated day"
+            bars[f"{words}, bare COPY"] = (figures[f"copy_out_rows_per_second{kind}"], USUAL)
+            bars[f"{words}, day load"] = (figures[f"day_load_rows_per_second{kind}"], OURS)
+    _bars(rate, bars)
+    rate.xaxis.set_major_formatter(EngFormatter())
+    ratios = ", ".join(f"{figures[ratio]:.2f} ×" for ratio in kinds.values() if ratio in figures)
+    rate.set(title=ratios, xlabel="rows a second")
+    prefix, suffix = "daily_pipeline_", "_seconds"
+    spent = {
+        stage.replace("_", " "): figures[f"{prefix}{stage}{suffix}"]
+        for stage in _STAGES
+        if f"{prefix}{stage}{suffix}" in figures
+    }
+    _stacks(stages, {"daily job": spent}, {stage.replace("_", " "): hue for stage, hue in _STAGES.items()})
+    stages.set_ylim(-1, 1)
+    stages.set(
+        title=f"{figures['daily_pipeline_rows']:,.0f} rows: {figures['daily_pipeline_seconds']:.0f} s; "
+        "at most 180 s",
+        xlabel="s",
+    )
+    _bars(
+        page,
+        {
+            f"{words}, {share}": (figures[f"first_page{kind}{part}_ms"], hue)
+            for kind, words in (("", "cold"), ("_warm", "warm"), ("_http", "cold, API"))
+            for part, share, hue in (("", "median", OTHER), ("_p99", "p99", OURS))
+        },
+        100,
+    )
+    page.set(title="first 1,000 records; dashed: at most", xlabel="ms")
+    return _png(figure)
+
+
+def storage(figures: Figures) -> bytes:
+    """Bytes of a record in each tier and in the blueprint's layout."""
+    figure, axes = _figure(2, "Storage: the same records in every tier, indexes and all")
+    for each, (kind, words) in zip(
+        axes, (("real", "recorded drives"), ("simulated", "simulated fleet")), strict=True
+    ):
+        named = {
+            "Parquet archive": ("parquet_bytes_per_row", OURS),
+            "cold, ZSTD": ("clickhouse_cold_bytes_per_row", OURS),
+            "warm, LZ4": ("clickhouse_bytes_per_row", OURS),
+            "hot, typed": ("hot_bytes_per_row", OTHER),
+            "blueprint, JSONB": ("blueprint_bytes_per_row", USUAL),
+        }
+        _bars(each, {name: (figures[f"{prefix}_{kind}"], hue) for name, (prefix, hue) in named.items()})
+        reduced = figures[f"reduction_percent_{kind}"]
+        typed = figures[f"reduction_percent_{kind}_typed"]
+        each.set(
+            title=f"{words}: cold {reduced:.1f} % below the\nblueprint's layout, {typed:.1f} % below hot",
+            xlabel="bytes a record",
+        )
+    return _png(figure)
+
+
 PLOTS: Final[Mapping[str, Callable[[Figures], bytes]]] = {
     "decode": decode,
     "gateway": gateway,
@@ -164,6 +240,8 @@ PLOTS: Final[Mapping[str, Callable[[Figures], bytes]]] = {
     "live": live,
     "end-to-end": end_to_end,
     "search": search,
+    "warehouse": warehouse,
+    "storage": storage,
 }
 """Benchmark → its plot."""
 

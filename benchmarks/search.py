@@ -23,14 +23,12 @@ import httpx
 import psycopg
 import redis
 import structlog
-from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
-from benchmarks.measuring import Figures, Report
+from benchmarks.measuring import Figures, Report, percentile
+from benchmarks.partner import make_partner
 from benchmarks.private_stack import private_stack
 from serving.app import create_app
-from serving.partners.service import Credentials, PartnerService
-from serving.scopes import PartnerKind, Scope
+from serving.partners.service import Credentials
 from telematics.dtc import meanings
 from telematics.names import live_key
 from telematics.settings import Settings
@@ -43,7 +41,6 @@ CHANGED: Final = 1_000
 """Consents of one partner that are newer than the index."""
 _SEED: Final = 20_250_315
 _WARM_UP: Final = 63
-_PURPOSE: Final = "benchmark"
 _MODELS: Final = {
     "Toyota": ("Corolla", "Camry", "RAV4", "Hilux", "Yaris"),
     "Honda": ("Civic", "Accord", "CR-V"),
@@ -91,7 +88,10 @@ def run(vehicles: int = VEHICLES, searches: int = 450) -> Report:
     with private_stack(with_search=True) as settings:
         _register(settings, cars)
         partners = {
-            f"{count}_grants": (asyncio.run(_partner(settings, cars[:count], days_ago=1)), cars[:count])
+            f"{count}_grants": (
+                asyncio.run(make_partner(settings, _vins(cars[:count]), days_ago=1)),
+                cars[:count],
+            )
             for count in sorted({min(count, vehicles) for count in GRANTS})
         }
         built = rebuild(settings, datetime.now(UTC).date())
@@ -100,13 +100,16 @@ def run(vehicles: int = VEHICLES, searches: int = 450) -> Report:
         fed = Feeder(settings).sweep()  # a new feeder takes every vehicle for changed
         figures["feed_documents_per_s"] = fed.written / fed.seconds
         newly = cars[:CHANGED]
-        partners[f"{len(newly)}_new_grants"] = asyncio.run(_partner(settings, newly, days_ago=0)), newly
+        partners[f"{len(newly)}_new_grants"] = (
+            asyncio.run(make_partner(settings, _vins(newly), days_ago=0)),
+            newly,
+        )
         for name, (partner, theirs) in partners.items():
             spent_ms = asyncio.run(_measure(settings, partner, theirs, searches, chance))
-            figures[f"search_p50_ms_{name}"] = _percentile(spent_ms, 50)
-            figures[f"search_p99_ms_{name}"] = _percentile(spent_ms, 99)
+            figures[f"search_p50_ms_{name}"] = percentile(spent_ms, 50)
+            figures[f"search_p99_ms_{name}"] = percentile(spent_ms, 99)
             by_kind = ", ".join(
-                f"{kind} {_percentile(spent_ms[place :: len(_KINDS)], 50):.0f}"
+                f"{kind} {percentile(spent_ms[place :: len(_KINDS)], 50):.0f}"
                 for place, kind in enumerate(_KINDS)
             )
             notes.append(f"{name}: slowest {max(spent_ms):.1f} ms; median ms of {by_kind}")
@@ -134,6 +137,10 @@ def _cars(count: int, chance: random.Random) -> Iterator[Car]:
         )
 
 
+def _vins(cars: Sequence[Car]) -> list[str]:
+    return [car.vin for car in cars]
+
+
 def _register(settings: Settings, cars: Sequence[Car]) -> None:
     """The vehicles in the registry, and their live state."""
     with (
@@ -153,23 +160,6 @@ def _register(settings: Settings, cars: Sequence[Car]) -> None:
                 fields = {name: f"{now_ms}|{json.dumps(value)}" for name, value in values.items()}
                 pipeline.hset(live_key(car.vin), mapping=fields)
             pipeline.execute()
-
-
-async def _partner(settings: Settings, cars: Sequence[Car], *, days_ago: int) -> Credentials:
-    """A partner with consent for these vehicles, given so many days ago."""
-    scopes = [scope for scope in Scope if scope not in (Scope.TELEMETRY_WRITE, Scope.DEVICE_COMMAND)]
-    async with await AsyncConnection.connect(settings.timescale_dsn(), row_factory=dict_row) as connection:
-        made = await PartnerService(connection, actor=_PURPOSE).create(
-            f"Benchmark, {len(cars)} grants {days_ago} days ago", PartnerKind.DEALER, scopes=scopes
-        )
-        await connection.execute(
-            "insert into grants (client_id, vin, scopes, purpose, granted_at)"
-            " select %s, unnest(%s::text[]), %s, %s, now() - make_interval(days => %s)",
-            [made.partner.client_id, [car.vin for car in cars], sorted(scopes), _PURPOSE, days_ago],
-        )
-        await connection.commit()
-        await connection.execute("analyze grants")
-    return made
 
 
 async def _measure(
@@ -228,9 +218,3 @@ def _require(answer: httpx.Response, number: int, car: Car) -> None:
     if number % len(_KINDS) in (0, 1) and car.vin not in found:
         message = f"search {number} did not find the vehicle that it named"
         raise RuntimeError(message)
-
-
-def _percentile(values: Sequence[float], percent: int) -> float:
-    """The value that so many percent do not exceed (nearest rank)."""
-    ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]

@@ -21,6 +21,8 @@ def register(app: typer.Typer) -> None:
     bench.command("end-to-end")(end_to_end)
     bench.command()(live)
     bench.command()(search)
+    bench.command()(warehouse)
+    bench.command()(storage)
     app.add_typer(bench, name="bench")
 
 
@@ -55,6 +57,20 @@ def live(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
 def search(as_json: _JSON = False) -> None:
     """Searches through the API over an index of 100,000 vehicles; starts servers of its own."""
     from benchmarks.search import run
+
+    _print(run, as_json)
+
+
+def warehouse(as_json: _JSON = False, rounds: _ROUNDS = 5) -> None:
+    """Day loads against a bare COPY, the daily pipeline, first pages of two years; on servers of its own."""
+    from benchmarks.warehouse import run
+
+    _print(lambda: run(rounds), as_json)
+
+
+def storage(as_json: _JSON = False) -> None:
+    """Bytes of a record in every tier and in the blueprint's layout; starts servers of its own."""
+    from benchmarks.storage import run
 
     _print(run, as_json)
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from benchmarks.measuring import BaselineCheck, Report, calibrate, calibration_scale, in_turns
+from benchmarks.measuring import BaselineCheck, Report, calibrate, calibration_scale, in_turns, percentile
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,9 @@ def test_a_report_is_json_with_the_three_keys_that_every_benchmark_has() -> None
     assert document["benchmark"] == "decode"
     assert document["figures"] == {"ratio": 0.3333}
     assert {"processor", "cores", "python", "load_1min"} <= set(document["machine"])
+
+
+def test_a_percentile_is_a_value_that_occurred() -> None:
+    values = [float(number) for number in range(100, 0, -1)]
+    assert (percentile(values, 50), percentile(values, 99)) == (50.0, 99.0)
+    assert percentile([7.0], 99) == 7.0

@@ -46,3 +46,12 @@ def test_an_upper_bound_is_met_from_below() -> None:
     assert limit.is_met(15)
     assert not limit.is_met(15.1)
     assert limit.words() == "≤ 15"
+
+
+def test_a_figure_that_was_not_measured_is_said_not_to_be() -> None:
+    document = {
+        "figures": {target.figure: target.bound for target in TARGETS["storage"][1:]},
+        "machine": {"cores": 2, "processor": "p", "python": "3.11", "system": "Linux", "load_1min": 0.1},
+        "notes": [],
+    }
+    assert "| `reduction_percent_real` | ≥ 95 | not measured | |" in render({"storage": document})
