@@ -95,6 +95,31 @@ async def test_telemetry_reads_both_tiers_as_one(
     assert records[0]["location"] == {"lat": 42.2808256, "lng": -83.7430378, "accuracy_m": 4.0}
 
 
+async def test_a_fleet_is_read_through_one_request_over_both_tiers(
+    stack: Settings, vehicle: Vehicle, api: httpx.AsyncClient
+) -> None:
+    foreign = plant_vehicle(stack)
+    next_day = vehicle.day + timedelta(days=1)
+    plant_warm(stack, vehicle, at(vehicle.day, 23), 3)
+    plant_hot(stack, vehicle, at(next_day), 2)
+    plant_hot(stack, foreign, at(next_day), 2)
+    query: dict[str, Any] = {
+        "vins": [foreign.vin, vehicle.vin, "SRVTEST9999999999"],
+        "fields": ["location", "odometer"],
+        "from": str(vehicle.day),
+        "to": str(next_day + timedelta(days=1)),
+    }
+    body = (await api.post("/api/v1/vehicles/bulk/telemetry", json=query)).json()
+    [part] = body["vehicles"]
+    assert (part["vin"], len(part["records"]), part["tiers"]) == (vehicle.vin, 5, ["cold", "hot"])
+    assert body["not_found"] == sorted([foreign.vin, "SRVTEST9999999999"])
+    daily = query | {"resolution": "1d"}
+    body = (await api.post("/api/v1/vehicles/bulk/telemetry", json=daily)).json()
+    assert [
+        (row["time"][:10], row["data_points"], row["distance_mi"]) for row in body["vehicles"][0]["records"]
+    ] == [(str(vehicle.day), 3, 2.0), (str(next_day), 2, 1.0)]
+
+
 async def test_a_range_is_half_open(stack: Settings, vehicle: Vehicle, api: httpx.AsyncClient) -> None:
     plant_hot(stack, vehicle, at(vehicle.day, 10), 3)
     window = {"from": f"{vehicle.day}T10:00:00Z", "to": f"{vehicle.day}T10:00:02Z"}

@@ -143,7 +143,7 @@ async def _fetch_device(
         "where {within}{beyond} order by time, event_id, content_hash limit {count}"
     ).format(
         fields=sql.Composed([sql.SQL(", {}").format(_expression(vin, name)) for name in fields]),
-        within=records_of(vin, device.device_id, start, end),
+        within=_records_of(vin, device.device_id, start, end),
         beyond=_beyond(device.device_id, after),
         count=sql.Literal(count),
     )
@@ -164,7 +164,7 @@ def _expression(vin: str, name: str) -> sql.Composable:
     return sql.Literal(vin) if name == "vin" else sql.Identifier(name)
 
 
-def records_of(vin: str, device_id: str, start: datetime, end: datetime) -> sql.Composable:
+def _records_of(vin: str, device_id: str, start: datetime, end: datetime) -> sql.Composable:
     """The condition for a device's records of the vehicle.
 
     A device's records are the vehicle's while it sits there; posted and loaded ones say whose they are.
