@@ -21,6 +21,7 @@ automation     conditions on which assets and checks run by themselves, and thei
 load_metadata  what a load shows of days, table and tiers; plots draws it
 faults         which errors are worth another try
 failures       what failed, as CloudEvents; failure_alerts posts them, by webhook
+orphans        runs whose process is gone are closed
 home, storage  the instance: its folder, its settings, its event log in PostgreSQL
 launch, serve  one run in a process; code server, web server and daemon in the foreground
 

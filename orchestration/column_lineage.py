@@ -6,7 +6,9 @@ lineage is kept until dbt's sources change, so a run pays for it once and reads 
 """
 
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -93,7 +95,10 @@ class LineageStore:
     def save(self) -> None:
         """Write down what is new; replaced at once, another run may be reading it."""
         if self._is_changed:
-            fresh = self._path.with_name(f".{self._path.name}.fresh")
-            fresh.write_text(json.dumps({"digest": self._digest, "models": self._known}))
-            fresh.replace(self._path)
+            fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+            with suppress(
+                OSError
+            ):  # a clone that this process may only read: the next run works it out again
+                fresh.write_text(json.dumps({"digest": self._digest, "models": self._known}))
+                fresh.replace(self._path)
             self._is_changed = False

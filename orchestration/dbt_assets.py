@@ -1,5 +1,6 @@
 """Both dbt targets as assets."""
 
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
+from orchestration import tied
 from orchestration.archive import refuse_archived
 from orchestration.dbt_manifest import DBT, PROJECT, TARGETS, ensure_manifest, target_path
 from orchestration.dbt_metadata import SCHEMAS, ModelMetadata
@@ -133,7 +135,12 @@ def resources() -> dict[str, DbtRuns]:
     """One runner per target."""
     return {
         f"dbt_{target}_runs": DbtRuns(
-            project_dir=str(PROJECT), profiles_dir=str(PROJECT), target=target, dbt_executable=str(DBT)
+            project_dir=str(PROJECT),
+            profiles_dir=str(PROJECT),
+            target=target,
+            # dbt ends with its run; dagster-dbt puts these flags right behind the executable
+            dbt_executable=sys.executable,
+            global_config_flags=[tied.__file__, str(DBT)],
         )
         for target in TARGETS
     }

@@ -14,7 +14,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orchestration.column_lineage import DIALECTS, Columns, Lineage, LineageStore, lineage_of
-from orchestration.dbt_manifest import ensure_manifest, sources_digest
+from orchestration.dbt_manifest import ensure_manifest, sources_digest, target_path
 from orchestration.partitions import DAY, Days
 from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
@@ -46,9 +46,8 @@ class ModelMetadata:
         self._settings = settings
         self._days = days
         self._log = log
-        self._lineages = LineageStore(
-            settings.data / "dagster" / "dbt" / target / "lineage.json", sources_digest()
-        )
+        # beside the manifest: it is as true for every other stack of this clone
+        self._lineages = LineageStore(target_path(target) / "lineage.json", sources_digest())
 
     @cached_property
     def _models(self) -> dict[str, Mapping[str, Any]]:

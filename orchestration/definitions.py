@@ -13,6 +13,7 @@ from orchestration.jobs import JOBS, SCHEDULES
 from orchestration.late_days import backfilled_days_sensor, late_days_sensor
 from orchestration.loads import SOURCES, analytics_telemetry
 from orchestration.mart_checks import MART_CHECKS
+from orchestration.orphans import orphaned_runs_sensor
 from orchestration.publishing import published_scores
 from orchestration.retention import telemetry_retention
 from orchestration.scoring_assets import SCORING_CHECKS, scored_fleet
@@ -48,7 +49,13 @@ defs = dg.Definitions(
     asset_checks=[*CHECKS, *MART_CHECKS, *ARCHIVE_CHECKS, *GATE_CHECKS, *SCORING_CHECKS, *SEARCH_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
-    sensors=[late_days_sensor, backfilled_days_sensor, automation_sensor, failure_alerts_sensor],
+    sensors=[
+        late_days_sensor,
+        backfilled_days_sensor,
+        automation_sensor,
+        failure_alerts_sensor,
+        orphaned_runs_sensor,
+    ],
     resources={"settings": current_settings(), **dbt_assets.resources()},
     # a day's assets follow from one another: a process for each would only add seconds
     executor=dg.in_process_executor,

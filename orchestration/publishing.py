@@ -12,6 +12,8 @@ from telematics.clock import utc_today
 from telematics.settings import Settings
 from warehouse import publish
 
+PUBLISHED_POOL: Final = "published"
+"""One at a time: the older of two would be the last to write."""
 SCORES: Final = dg.AssetKey(["published", "scores"])
 
 
@@ -28,6 +30,7 @@ SCORES: Final = dg.AssetKey(["published", "scores"])
     kinds={"redis"},
     owners=OWNERS,
     automation_condition=together_with(HEALTH_SCORES),
+    pool=PUBLISHED_POOL,
 )
 def published_scores(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """Odometer and driving summaries per vehicle in Redis (`scores:{vin}`), as of the present UTC day.

@@ -19,13 +19,11 @@ from dagster._core.execution.api import execute_run_iterator
 from orchestration.definitions import defs
 from orchestration.errors import RunFailedError
 from orchestration.faults import answers
-from orchestration.jobs import IN_PROGRESS, QUIET
+from orchestration.jobs import QUIET
+from orchestration.orphans import LAUNCHER_TAG, close_orphans
 from orchestration.partitions import CAUSE_TAG, DAYS, Days, range_tags
 from telematics.errors import ConfigurationError, UnavailableError
 from telematics.settings import current_settings
-
-LAUNCHER_TAG: Final = "piston/launcher"
-"""Run tag: host and process id of the process that executes the run itself."""
 
 _LOCATION_TAGS: Final = {".dagster/repository": "__repository__@orchestration.definitions"}
 
@@ -102,25 +100,3 @@ def _lines(events: Iterator[dg.DagsterEvent]) -> Iterator[str]:
             assets = ", ".join(days) or f"checks of {step}"
             yield f"  {assets}: {time.monotonic() - started.get(step, time.monotonic()):.1f} s"
             days.clear()
-
-
-def close_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail the runs whose launching process on this host is gone, and free their pool slots."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
-        if is_orphaned(run.tags, socket.gethostname()):
-            instance.report_run_failed(run, "the process that executed this run was killed")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-
-
-def is_orphaned(tags: Mapping[str, str], host: str) -> bool:
-    """Whether the tags name a launching process of this host that no longer exists."""
-    launcher_host, _, pid = tags.get(LAUNCHER_TAG, "").rpartition(":")
-    if launcher_host != host or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False

@@ -8,7 +8,7 @@ from orchestration.automation import together_with
 from orchestration.checks import as_result
 from orchestration.faults import told_apart
 from orchestration.loads import OWNERS
-from orchestration.publishing import SCORES
+from orchestration.publishing import PUBLISHED_POOL, SCORES
 from orchestration.scoring_assets import HEALTH_SCORES
 from telematics.clock import utc_today
 from telematics.settings import Settings
@@ -28,6 +28,7 @@ SEARCH: Final = dg.AssetKey(["published", "search"])
     kinds={"elasticsearch"},
     owners=OWNERS,
     automation_condition=together_with(HEALTH_SCORES),
+    pool=PUBLISHED_POOL,
 )
 def published_search(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]

@@ -2,6 +2,9 @@
 
 import inspect
 import os
+import subprocess
+import sys
+import time
 from functools import cached_property
 from pathlib import Path
 
@@ -9,8 +12,10 @@ import dbt.version
 from dagster_dbt import DbtCliResource
 from dagster_dbt.core import dbt_cli_invocation
 
+from orchestration import tied
 from orchestration.dbt_assets import day_flags, resources
 from orchestration.dbt_runs import PARSE_CACHE, bring_parse_cache, forget_old_runs, keep_parse_cache
+from orchestration.serve import is_alive
 
 
 def test_dagster_dbt_still_has_what_is_overridden():
@@ -25,6 +30,40 @@ def test_the_version_is_the_installed_one():
         "dbt_timescale_runs": dbt.version.__version__,
         "dbt_clickhouse_runs": dbt.version.__version__,
     }
+
+
+def test_dbt_ends_with_the_process_that_started_it():
+    """Killed in whatever way: the kernel sees to it."""
+    sleeper = [
+        sys.executable,
+        tied.__file__,
+        sys.executable,
+        "-c",
+        "import time; print(1, flush=True); time.sleep(60)",
+    ]
+    starter = f"""
+import subprocess, time
+child = subprocess.Popen({sleeper!r}, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        assert is_alive(pid)
+        process.kill()
+    deadline = time.monotonic() + 5
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_alive(pid)
+
+
+def test_the_program_is_dbt_and_gets_its_arguments():
+    runs = resources()["dbt_clickhouse_runs"]
+    command = [runs.dbt_executable, *runs.global_config_flags, "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert dbt.version.__version__ in said
 
 
 def test_days_are_flags_that_do_not_spoil_the_parse_cache():

@@ -80,6 +80,7 @@ def test_schedules_and_sensor_run_without_being_switched_on():
             "backfilled_days_sensor",
             "automation_sensor",
             "failure_alerts_sensor",
+            "orphaned_runs_sensor",
         ),
         "RUNNING",
     )

@@ -62,7 +62,14 @@ def test_it_serves_the_location_with_schedules_on_and_ends_without_leftovers(
                 "RUNNING",
             )
             assert {each["name"]: each["sensorState"]["status"] for each in repo["sensors"]} == dict.fromkeys(
-                ("late_days_sensor", "automation_sensor", "failure_alerts_sensor"), "RUNNING"
+                (
+                    "late_days_sensor",
+                    "backfilled_days_sensor",
+                    "automation_sensor",
+                    "failure_alerts_sensor",
+                    "orphaned_runs_sensor",
+                ),
+                "RUNNING",
             )
             family = descendants(served.pid)
             assert len(family) >= 3
