@@ -24,7 +24,8 @@ _fleets = itertools.count()
 COLUMNS = (
     "time", "device_id", "vin", "lat", "lng", "speed_mph", "heading", "altitude_ft", "odometer",
     "dtc_codes", "event_id", "satellites", "hdop", "is_valid", "ignition", "odometer_gnss_m",
-    "odometer_source", "raw_data", "received_at", "content_hash", "stream_position",
+    "odometer_source", "raw_data", "received_at", "content_hash", "stream_position", "fuel_pct", "battery_v",
+    "rpm", "movement",
 )  # fmt: skip
 
 
@@ -53,6 +54,10 @@ class Row:
     received_at: datetime = datetime(2001, 1, 1, tzinfo=UTC)
     content_hash: int = 0
     stream_position: int = 0
+    fuel_pct: float | None = None
+    battery_v: float | None = None
+    rpm: int | None = None
+    movement: bool | None = None
 
     @property
     def identity(self) -> tuple[str, datetime, int, int]:

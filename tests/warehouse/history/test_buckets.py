@@ -13,7 +13,7 @@ from telematics.clock import day_start
 from telematics.errors import ConfigurationError
 from tests.warehouse.archive.conftest import Road
 from tests.warehouse.conftest import Row
-from tests.warehouse.history.oracle import buckets
+from tests.warehouse.history.oracle import MEANS, buckets
 from warehouse.day_load import load_days
 from warehouse.history import AGGREGATES, HistoryStores, InvalidCursorError, Record, Resolution, read
 
@@ -48,6 +48,11 @@ def make_awkward_rows(
             ignition=chance.choice([None, False, True]),
             satellites=chance.choice([None, 0, 7, 12]),
             event_id=chance.choice([0, 250, 7]),
+            altitude_ft=chance.choice([None, 801.1, -3.3]),
+            fuel_pct=chance.choice([None, None, 62.0, 61.9]),
+            battery_v=chance.choice([None, chance.randrange(9000, 15000) / 1000]),
+            rpm=chance.choice([None, 0, chance.randrange(6000)]),
+            movement=chance.choice([None, None, None, False, True]),
         )
         for offset in offsets_s
     ]
@@ -71,8 +76,9 @@ async def read_all(
 def as_the_oracle_says(records: list[Record], rows: list[Row], resolution: Resolution) -> None:
     expected = buckets(rows, resolution.width)
     shown = [{name: record[name] for name in expected[0]} for record in records]
-    for row in (*shown, *expected):
-        row["speed_mph"] = pytest.approx(row["speed_mph"], abs=0.0051)
+    for row in shown:
+        for name in MEANS:
+            row[name] = pytest.approx(row[name], abs=0.0005)
     assert shown == expected
 
 
