@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cli.backfill import NothingLoadedError, SetAsideError
 from cli.main import build
+from telematics.errors import ConfigurationError
 from telematics.settings import Settings
 from tests.stack_fixture import PORTS
 from tests.warehouse.backfill.making import make_history, make_record, new_vin
 from warehouse.backfill import FolderError
+from warehouse.backfill.telemetry import MappingError, SourceError
 
 
 def _run(*arguments: str) -> tuple[int, str, BaseException | None]:
@@ -18,11 +21,11 @@ def _run(*arguments: str) -> tuple[int, str, BaseException | None]:
     return result.exit_code, result.stdout, result.exception
 
 
-def test_help_says_what_a_folder_is():
+def test_help_says_what_a_path_is_and_what_exit_codes_mean():
     code, shown, _ = _run("--help")
     assert code == 0
-    assert "manifest.json" in shown
-    assert "backfill_rejects" in shown
+    for word in ("manifest.json", "backfill_rejects", "s3://", "Exit codes"):
+        assert word in shown
 
 
 def test_a_folder_that_is_not_whole_ends_with_code_2(tmp_path: Path):
@@ -31,6 +34,66 @@ def test_a_folder_that_is_not_whole_ends_with_code_2(tmp_path: Path):
     assert shown == ""
     assert isinstance(error, FolderError)
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("nowhere",), SourceError),
+        ((".", "--mapping", "nothing.toml"), MappingError),
+        ((".", "--register"), ConfigurationError),
+        ((".", "--origin", "live"), ConfigurationError),
+        ((".", "--register", "--origin", "simulated"), ConfigurationError),
+    ],
+)
+def test_what_is_refused_ends_with_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], error: type[Exception]
+):
+    monkeypatch.chdir(tmp_path)
+    _, shown, raised = _run(*arguments)
+    assert shown == ""
+    assert type(raised) is error
+    assert getattr(raised, "exit_code", None) == 2
+
+
+def test_a_simulated_history_takes_no_mapping(tmp_path: Path):
+    _, _, error = _run(str(make_history().write(tmp_path)), "--dry-run")
+    assert isinstance(error, ConfigurationError)
+
+
+@pytest.mark.integration
+def test_telemetry_is_looked_at_loaded_and_reported_without_a_vin(
+    stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in PORTS:
+        monkeypatch.setenv(f"PISTON_{name.upper()}", str(getattr(stack, name)))
+    monkeypatch.setenv("PISTON_FIRST_DAY", "2024-01-01")
+    vin = "WCLTEST0000000001"
+    file = tmp_path / "h.csv"
+    file.write_text(
+        "time,vin,speed_mph,colour\n"
+        f"2011-05-01T10:00:00Z,{vin},30,red\n2011-05-01T10:00:01Z,{vin},31,red\n"
+        f"2011-05-01T10:00:01Z,{vin},31,red\n2011-05-01T10:00:02Z,{vin},fast,red\n"
+    )
+    code, shown, error = _run(str(file))
+    assert (code, type(error)) == (1, NothingLoadedError)
+    assert "set aside: 4 × h.csv: unknown vehicle" in shown
+    register = ("--register", "--origin", "live")
+    _, shown, error = _run(str(file), *register, "--dry-run")
+    assert type(error) is SetAsideError
+    assert "dry run: nothing was written" in shown
+    assert "h.csv, row 4: a value is no number (speed_mph)" in shown
+    assert "ignored columns: colour" in shown
+    _, shown, error = _run(str(file), *register, "--json")
+    assert (type(error), error.exit_code) == (SetAsideError, 1)
+    report = json.loads(shown)
+    assert (report["loaded_rows"], report["doubled_rows"], report["rejected_rows"]) == (2, 1, 1)
+    assert (report["registered_vehicles"], report["odd_check_digits"]) == (1, 1)
+    assert report["columns"]["ignored"] == ["colour"]
+    _, again, _ = _run(str(file), *register)
+    assert again.startswith("nothing to load: the same files")
+    assert "days before PISTON_FIRST_DAY=2024-01-01 can be read" in again
+    assert vin not in shown + again
 
 
 @pytest.mark.integration
