@@ -235,10 +235,9 @@ class _Load:
                     check_staged(staged, days, least, kept, self._distinct_kept)
                     # a lost connection means a lost lock: find out before anything is swapped
                     self.lock.execute("select 1")
-                    for day in sorted(staged):
-                        self.client.command(
-                            f"alter table {warm_days.TELEMETRY} replace partition {day:%Y%m%d} from {table}"
-                        )
+                    swaps = [f"replace partition {day:%Y%m%d} from {table}" for day in sorted(staged)]
+                    if swaps:  # one statement, in which each day is still a swap of its own
+                        self.client.command(f"alter table {warm_days.TELEMETRY} {', '.join(swaps)}")
         loads = [
             DayLoad(
                 day=day,
