@@ -33,21 +33,23 @@
 {%- endmacro %}
 
 {#
-  Whether an instant lies in the run's days, widened by whole days on either side and by `context_hours`
-  more before: rows that only say how the first day began.
+  Whether an instant lies in the run's days, widened by whole days on either side, by `context_hours` more
+  before, rows that only say how the first day began, and by `context_hours_after`, how the last one ended.
 #}
-{% macro recorded_in_run_days(column, before=0, after=0, context_hours=0) -%}
-  {{- adapter.dispatch('recorded_in_run_days')(column, before, after, context_hours) -}}
+{% macro recorded_in_run_days(column, before=0, after=0, context_hours=0, context_hours_after=0) -%}
+  {{- adapter.dispatch('recorded_in_run_days')(column, before, after, context_hours, context_hours_after) -}}
 {%- endmacro %}
 
-{% macro clickhouse__recorded_in_run_days(column, before, after, context_hours) -%}
+{% macro clickhouse__recorded_in_run_days(column, before, after, context_hours, context_hours_after) -%}
   {{ column }} >= toDateTime64('{{ shifted_day(run_first_day(), -before) }} 00:00:00', 3, 'UTC')
   {%- if context_hours %} - interval {{ context_hours }} hour{% endif %}
   and {{ column }} < toDateTime64('{{ shifted_day(run_until_day(), after) }} 00:00:00', 3, 'UTC')
+  {%- if context_hours_after %} + interval {{ context_hours_after }} hour{% endif %}
 {%- endmacro %}
 
-{% macro postgres__recorded_in_run_days(column, before, after, context_hours) -%}
+{% macro postgres__recorded_in_run_days(column, before, after, context_hours, context_hours_after) -%}
   {{ column }} >= timestamptz '{{ shifted_day(run_first_day(), -before) }} 00:00:00+00'
   {%- if context_hours %} - interval '{{ context_hours }} hours'{% endif %}
   and {{ column }} < timestamptz '{{ shifted_day(run_until_day(), after) }} 00:00:00+00'
+  {%- if context_hours_after %} + interval '{{ context_hours_after }} hours'{% endif %}
 {%- endmacro %}

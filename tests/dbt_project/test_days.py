@@ -140,6 +140,7 @@ def test_every_mart_test_can_fail(sandbox: Sandbox):
             "assert_days_count_exactly": "toUInt16(9) as trip_count",
             "assert_speed_and_satellites": "1000000. as distance_m",
             "assert_trips_and_days_share_one_road": "driving_s + 60 as driving_s",
+            "assert_days_know_what_devices_report": "true as reports_harsh_events",
             "accepted_values_vehicle_analytics_boundary": "'guess' as boundary_source",
         },
         "harsh_events": {

@@ -5,7 +5,7 @@ the file is what `piston simulate fleet --out FOLDER` writes for the same cars. 
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -82,19 +82,3 @@ def test_dbt_finds_in_the_records_what_the_file_says(built: Sandbox, from_file: 
                 # the tracker's millivolts reach ClickHouse as 32-bit floats
                 value = pytest.approx(value, abs=2e-6 if name in VOLTAGES else 1e-3)
             assert row[name] == value, (key[1], name)
-
-
-def test_days_built_one_by_one_are_those_built_at_once(built: Sandbox):
-    at_once = _from_records(built)
-    built.client.command(f"truncate table {built.database}.component_day_signals")
-    built.client.command(f"truncate table {built.database}.int_engine_starts_measured")
-    first = FLEET["end_day"] - timedelta(FLEET["days"])
-    middle = first + timedelta(7)
-    for begin, until in ((middle, FLEET["end_day"] + timedelta(2)), (first, middle)):
-        done = built.dbt(
-            "run", "--select", "+component_day_signals", "--event-time-start", str(begin),
-            "--event-time-end", str(until),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-    assert _from_records(built) == at_once
-    assert isinstance(next(iter(at_once.values()))["known_at"], datetime)

@@ -4,23 +4,29 @@ Everything is read before anything is written: when a query fails, the last good
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
+from typing import Final, TypeVar
 
 import orjson
 import redis
+from clickhouse_connect.driver.client import Client
 
 from telematics.errors import UnavailableError
-from telematics.names import scores_key
+from telematics.names import ANALYTICS_DATABASE, scores_key
 from telematics.settings import Settings
 from warehouse import clients
 from warehouse.publish.document import build_summary
 from warehouse.publish.driving import read_odometers, read_weeks
 from warehouse.publish.maintenance import read_health, read_maintenance
 
+Item = TypeVar("Item")
+
 _PIPELINE_KEYS = 1_000
+_PUBLISHED: Final = "published:vins"
+"""Redis set: the vehicles that have a document from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,16 @@ class PublishReport:
     """Vehicles with predictions in their document."""
     unreadable_count: int = 0
     """Rows of predictions and health scores left out because they cannot be read; anything but 0 is a bug."""
+    withdrawn_count: int = 0
+    """Vehicles that had a document, and of which the warehouse has nothing any more: a corrected pairing."""
 
 
 def publish_summaries(settings: Settings, as_of: date) -> PublishReport:
     """Write `scores:{vin}` for every vehicle that the warehouse knows on or before `as_of`.
 
-    Known is what has driven, and what a model has scored. Each vehicle's document is replaced as a whole.
-    Vehicles that the warehouse does not know keep theirs.
+    Known is what has driven, and what a model has scored. Each vehicle's document is replaced as a whole. One
+    that was published and of which the warehouse holds nothing any more, of any day, loses its document: its
+    records turned out to be another vehicle's.
 
     Raises:
         UnavailableError: ClickHouse or Redis does not answer; what is published stays.
@@ -67,21 +76,35 @@ def publish_summaries(settings: Settings, as_of: date) -> PublishReport:
         )
         for vin in vins
     )
-    _write(settings, documents)
+    withdrawn = _write(settings, documents, vins)
     return PublishReport(
         as_of=as_of,
         vehicle_count=len(vins),
         seconds=time.monotonic() - started,
         predicted_count=len(maintenance.by_vin),
         unreadable_count=maintenance.unreadable_count + health.unreadable_count,
+        withdrawn_count=withdrawn,
     )
 
 
-def _write(settings: Settings, documents: Iterable[tuple[str, bytes]]) -> None:
-    connection = redis.Redis.from_url(settings.valkey_url(), socket_timeout=30, socket_connect_timeout=10)
+def _write(settings: Settings, documents: Iterable[tuple[str, bytes]], vins: Collection[str]) -> int:
+    """Write the documents and withdraw those of vehicles that are gone; returns how many were withdrawn."""
+    connection = redis.Redis.from_url(
+        settings.valkey_url(), socket_timeout=30, socket_connect_timeout=10, decode_responses=True
+    )
     try:
         for part in _batches(documents, _PIPELINE_KEYS):
             connection.mset(dict(part))
+        published = {str(vin) for vin in connection.smembers(_PUBLISHED)}
+        # no vehicle at all is a warehouse that is not built, and no correction
+        gone = _unheard_of(settings, published.difference(vins)) if vins else []
+        pipeline = connection.pipeline()
+        for vin in gone:
+            pipeline.delete(scores_key(vin))
+            pipeline.srem(_PUBLISHED, vin)
+        for names in _batches(vins, _PIPELINE_KEYS):
+            pipeline.sadd(_PUBLISHED, *names)
+        pipeline.execute()
     except redis.RedisError as error:
         message = (
             f"Redis at {settings.host}:{settings.valkey_port} does not take the summaries "
@@ -90,9 +113,27 @@ def _write(settings: Settings, documents: Iterable[tuple[str, bytes]]) -> None:
         raise UnavailableError(message) from error
     finally:
         connection.close()
+    return len(gone)
 
 
-def _batches(items: Iterable[tuple[str, bytes]], size: int) -> Iterator[list[tuple[str, bytes]]]:
+def _unheard_of(settings: Settings, vins: Collection[str]) -> list[str]:
+    """Those of the vehicles of which no day is left, not even one after what was asked for."""
+    if not vins:
+        return []
+    with clients.clickhouse(settings) as client:
+        return sorted(set(vins) - _heard_of(client, vins))
+
+
+def _heard_of(client: Client, vins: Collection[str]) -> set[str]:
+    found = client.query(
+        f"select distinct vin from {ANALYTICS_DATABASE}.vehicle_analytics "
+        "where vin in {vins:Array(String)}",
+        parameters={"vins": sorted(vins)},
+    )
+    return {vin for (vin,) in found.result_rows}
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch

@@ -9,6 +9,8 @@ with device_days as (
         record_count,
         first_recorded_at,
         last_recorded_at,
+        -- two and a half of its own steps: a tracker that reports every ten minutes is silent for ten
+        toInt64(1000 * least(3600, greatest(300, 2.5 * coalesce(step_under_way_s, 0)))) as gap_ms,
         multiIf(
             trip_mark_count > 0, 'device',
             -- a wire that only ever says one thing is not connected, or to the battery; one that says off while
@@ -35,6 +37,7 @@ select
     vin,
     device_id,
     boundary_source,
+    gap_ms,
     arrayExists(
         other -> tupleElement(other, 1) < place
         and tupleElement(other, 2) <= last_recorded_at and tupleElement(other, 3) >= first_recorded_at,

@@ -5,7 +5,7 @@
     partition_by='toYYYYMM(date)',
     order_by='(vin, date, device_id)',
     on_schema_change='append_new_columns',
-    meta={'day_column': 'date', 'days_before': 3, 'days_after': 2},
+    meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
 ) }}
 
 with records as (
@@ -25,7 +25,7 @@ with records as (
         dtc_codes,
         is_dtc_known
     from {{ ref('stg_telemetry__records') }}
-    where {{ recorded_in_run_days('recorded_at', before=3, after=2, context_hours=2) }}
+    where {{ recorded_in_run_days('recorded_at', before=1, after=1, context_hours=2) }}
 
 ),
 
@@ -64,8 +64,12 @@ select
     toUInt32(countIf(
         speed_mph >= {{ moving_mph() }} and is_ignition_on = false and coalesce(rpm, 1) > 0
     )) as moving_off_count,
+    quantileExactOrNullIf(
+        assumeNotNull(dateDiff('millisecond', previous_recorded_at, recorded_at)),
+        speed_mph >= {{ moving_mph() }} and previous_recorded_at >= recorded_at - interval 2 hour
+    ) / 1000 as step_under_way_s,
     min(recorded_at) as first_recorded_at,
     max(recorded_at) as last_recorded_at
 from spaced
-where {{ in_run_days('recorded_date', before=3, after=2) }}
+where {{ in_run_days('recorded_date', before=1, after=1) }}
 group by date, vin, device_id

@@ -5,7 +5,7 @@
     partition_by='toYYYYMM(date)',
     order_by='(vin, code, date)',
     on_schema_change='fail',
-    meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
+    meta={'day_column': 'date', 'days_before': 0, 'days_after': 0},
 ) }}
 {#
   The code '' stands for the lists themselves: first and last moment at which it was known which codes there
@@ -21,7 +21,7 @@ with lists as (
         recorded_date,
         arrayConcat([''], arrayDistinct(arrayFilter(code -> code != '', dtc_codes))) as codes
     from {{ ref('stg_telemetry__records') }}
-    where is_dtc_known and {{ recorded_in_run_days('recorded_at', before=1, after=1) }}
+    where is_dtc_known and {{ recorded_in_run_days('recorded_at') }}
 
 ),
 

@@ -5,16 +5,14 @@
     partition_by='toYYYYMM(start_date)',
     order_by='(vin, started_at, date)',
     on_schema_change='append_new_columns',
-    meta={'day_column': 'start_date', 'days_before': 2, 'days_after': 1},
+    meta={'day_column': 'start_date', 'days_before': 1, 'days_after': 1},
 ) }}
 {#
   Which trips can the records of days [a, b) change? Those that start on a - 1 (and run into a) to those that
-  start on b (and might now have begun before); vehicle_analytics then needs day a - 1 whole, with the trips
-  of a - 2 that run into it. The earliest of these needs all of a - 3, because a day without any break opens
-  a new trip at its end, and two hours more, the longest silence inside a trip; the latest may run through
-  b + 1. Nothing outside that window has a say, so the order of runs has none either.
+  start on b (and might now have begun before). The earliest needs all of a - 2, because a day without any break
+  opens a new trip at its end, and two hours more, the longest silence inside a trip; the latest may run through
+  b + 1. Nothing outside that window has a say, so the order of runs has none either, once all days are built.
 #}
-{% set gap_ms = 300 * 1000 %}
 {% set longest_silence_ms = 2 * 60 * 60 * 1000 %}
 {% set longest_step_ms = 60 * 1000 %}
 {% set longest_tunnel_ms = 30 * 60 * 1000 %}
@@ -42,7 +40,7 @@ with records as (
         odometer_mi,
         odometer_source
     from {{ ref('stg_telemetry__records') }}
-    where {{ recorded_in_run_days('recorded_at', before=3, after=2, context_hours=2) }}
+    where {{ recorded_in_run_days('recorded_at', before=2, after=2, context_hours=2) }}
 
 ),
 
@@ -53,9 +51,10 @@ classified as (
         vin,
         device_id,
         boundary_source,
+        gap_ms,
         is_shadowed
     from {{ ref('int_device_days_classified') }}
-    where {{ in_run_days('date', before=4, after=2) }}
+    where {{ in_run_days('date', before=3, after=2) }}
 
 ),
 
@@ -63,7 +62,9 @@ labelled as (
 
     select
         records.*,
-        classified.boundary_source as boundary_source,
+        -- of days that are not built yet nothing better is known
+        if(classified.boundary_source = '', 'movement', classified.boundary_source) as boundary_source,
+        greatest(classified.gap_ms, 300000) as gap_ms,
         -- under way, or the engine runs; not while it is towed
         coalesce(records.rpm > 0, false) or (
             coalesce(records.speed_mph >= {{ moving_mph() }}, false)
@@ -135,12 +136,12 @@ moved as (
         if(
             is_active,
             not is_tunnel and not (
-                not previous_is_active and silence_ms <= {{ longest_step_ms }} and away_ms - silence_ms > {{ gap_ms }}
+                not previous_is_active and silence_ms <= {{ longest_step_ms }} and away_ms - silence_ms > gap_ms
             ),
             next_is_active and dateDiff('millisecond', recorded_at, next_recorded_at) <= {{ longest_step_ms }}
-        ) and away_ms > {{ gap_ms }} as sets_off,
+        ) and away_ms > gap_ms as sets_off,
         not is_active and not sets_off and (
-            (speed_mph is not null and away_ms > {{ gap_ms }}) or away_ms > {{ longest_tunnel_ms }}
+            (speed_mph is not null and away_ms > gap_ms) or away_ms > {{ longest_tunnel_ms }}
         ) as is_parked
     from sequenced
 
@@ -288,5 +289,5 @@ select
     cast(is_opened_by_midnight as Bool) as is_opened_by_midnight
 from trip_days
 where
-    {{ in_run_days('start_date', before=2, after=1) }}
+    {{ in_run_days('start_date', before=1, after=1) }}
     and date <= start_date + 1

@@ -5,7 +5,7 @@
     partition_by='toYYYYMM(date)',
     order_by='(vin, date)',
     on_schema_change='fail',
-    meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
+    meta={'day_column': 'date', 'days_before': 0, 'days_after': 0},
 ) }}
 {% set refuelling_pct = 8 %}
 {% set rest_low_v = 11.8 %}
@@ -23,7 +23,7 @@ with records as (
         is_ignition_on
     from {{ ref('stg_telemetry__records') }}
     where
-        {{ recorded_in_run_days('recorded_at', before=1, after=1) }}
+        {{ recorded_in_run_days('recorded_at') }}
         and (fuel_pct is not null or battery_v is not null)
 
 ),

@@ -9,7 +9,7 @@
 ) }}
 {#
   Records of days [a, b) can change events of a - 1 (which last into a) to b (which might have begun before).
-  An event lasts seconds, so the days around are enough context.
+  An event lasts seconds, so an hour around is enough context.
 #}
 {% set standard_gravity = 9.80665 %}
 {% set longest_step_ms = 2000 %}
@@ -31,7 +31,7 @@ with records as (
         harsh_kind,
         harsh_value
     from {{ ref('stg_telemetry__records') }}
-    where {{ recorded_in_run_days('recorded_at', before=2, after=2) }}
+    where {{ recorded_in_run_days('recorded_at', before=1, after=1, context_hours=1, context_hours_after=1) }}
 
 ),
 

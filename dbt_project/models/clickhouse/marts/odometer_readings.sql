@@ -5,7 +5,7 @@
     partition_by='toYYYYMM(date)',
     order_by='(vin, date, source)',
     on_schema_change='append_new_columns',
-    meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
+    meta={'day_column': 'date', 'days_before': 0, 'days_after': 0},
 ) }}
 
 with records as (
@@ -23,7 +23,7 @@ with records as (
         odometer_obd_m
     from {{ ref('stg_telemetry__records') }}
     where
-        {{ recorded_in_run_days('recorded_at', before=1, after=1) }}
+        {{ recorded_in_run_days('recorded_at') }}
         and (odometer_gnss_m is not null or odometer_can_m is not null or odometer_obd_m is not null)
 
 ),

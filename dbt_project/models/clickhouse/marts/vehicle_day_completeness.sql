@@ -5,7 +5,7 @@
     partition_by='toYYYYMM(date)',
     order_by='(vin, date)',
     on_schema_change='fail',
-    meta={'day_column': 'date', 'days_before': 1, 'days_after': 1},
+    meta={'day_column': 'date', 'days_before': 0, 'days_after': 1},
 ) }}
 {% set longest_step_ms = 60 * 1000 %}
 
@@ -23,7 +23,7 @@ with records as (
         speed_mph,
         is_ignition_on
     from {{ ref('stg_telemetry__records') }}
-    where {{ recorded_in_run_days('recorded_at', before=1, after=1, context_hours=2) }}
+    where {{ recorded_in_run_days('recorded_at', after=1, context_hours=2) }}
 
 ),
 
@@ -31,8 +31,11 @@ sequenced as (
 
     select
         *,
-        dateDiff('millisecond', lagInFrame(toNullable(recorded_at)) over here, recorded_at) as silence_ms,
-        lagInFrame(stream_position) over here > stream_position as came_before_its_predecessor,
+        lagInFrame(toNullable(recorded_at)) over here as previous_recorded_at,
+        -- what lies further back than the run reads has no say, or a day's answer would depend on its run
+        coalesce(previous_recorded_at >= toStartOfDay(recorded_at) - interval 2 hour, false) as has_predecessor,
+        if(has_predecessor, dateDiff('millisecond', previous_recorded_at, recorded_at), null) as silence_ms,
+        has_predecessor and lagInFrame(stream_position) over here > stream_position as came_before_its_predecessor,
         -- driving before and after: what is silent in between was missed
         (coalesce(speed_mph, 0) > 0 or coalesce(is_ignition_on, false))
         and (
@@ -75,7 +78,7 @@ days as (
         quantileExact(delay_s) as median_delay_s,
         min(delay_s) as least_delay_s
     from sequenced
-    where {{ in_run_days('recorded_date', before=1, after=1) }}
+    where {{ in_run_days('recorded_date', after=1) }}
     group by date, vin
 
 )
