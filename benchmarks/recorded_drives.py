@@ -10,6 +10,9 @@ from ingest.registry.models import NewDevice
 from simulation.replay.ved_recording import find_recordings
 from simulation.replay.ved_source import VedSource
 
+NEVER_COLD_DAYS: Final = 20_000
+"""Warm retention that keeps drives of 2017 warm, as they were when they were new. It must not reach 2106,
+where ClickHouse's DateTime ends."""
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 

@@ -25,7 +25,7 @@ from benchmarks.baselines import blueprint_layout
 from benchmarks.hot_days import Arrival, HotTier
 from benchmarks.measuring import Figures, Report
 from benchmarks.private_stack import private_stack
-from benchmarks.recorded_drives import recorded_drives, recordings_folder
+from benchmarks.recorded_drives import NEVER_COLD_DAYS, recorded_drives, recordings_folder
 from benchmarks.simulated_day import simulate_day
 from ingest.registry.models import NewDevice
 from migrations.clickhouse.tiers import follow_retention
@@ -41,8 +41,6 @@ DEVICES: Final = 100_000
 """The blueprint's arithmetic is for so many."""
 _DAYS_OF_MONTH, _DAYS_OF_YEAR = 30, 365
 _CLAIMED_GB_PER_DAY: Final = 50
-_NEVER_COLD_DAYS: Final = 20_000
-"""Until after the drives of 2017 and before 2106, where ClickHouse's DateTime ends."""
 _FRAMES_AT_ONCE: Final = 20_000
 _PARTS: Final = f"from system.parts where active and database || '.' || table = '{TELEMETRY}'"
 
@@ -126,7 +124,7 @@ def measure(devices: Sequence[NewDevice], frames: list[Arrival]) -> Sizes:
             _build_blueprint(connection, devices, frames, rows)
             blueprint, typed = _table_sizes(connection)
         with clients.clickhouse(settings) as client:
-            follow_retention(client, _NEVER_COLD_DAYS)
+            follow_retention(client, NEVER_COLD_DAYS)
             load_days(settings, first, until, "bench")
             days = row_counts(client, first, until)
             warm = _warehouse_size(client, rows, "LZ4")

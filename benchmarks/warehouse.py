@@ -33,12 +33,14 @@ from benchmarks.measuring import Figures, Report, percentile, spread
 from benchmarks.memory import forget_peak, peak_mib
 from benchmarks.private_stack import private_stack
 from benchmarks.processor import ProcessorWatch
-from benchmarks.recorded_drives import recorded_drives, recordings_folder
+from benchmarks.recorded_drives import NEVER_COLD_DAYS, recorded_drives, recordings_folder
 from benchmarks.simulated_day import SimulatedDay, simulate_day
+from migrations.clickhouse.tiers import follow_retention
 from orchestration.home import environment_of, home_of, write_home
 from stack.layout import Layout
 from telematics.clock import utc_now, utc_today
 from telematics.settings import Settings
+from warehouse import clients
 
 VEHICLES: Final = 2_400
 """Of which some 2,100 report on a day and make 2.1 M records."""
@@ -103,7 +105,7 @@ def run(
     with private_stack() as settings:
         _store(settings, fleet, figures)
         rates = day_load_rate.measure(settings, day, day + timedelta(days=1), rounds)
-        _note_rates("", rates, figures, notes)
+        _note_rates("", rates, 1, figures, notes)
         pipeline = run_daily(settings, day)
         _note_pipeline(pipeline, rates.rows, fleet, figures, notes)
         _measure_pages(settings, day, days, pages, figures, notes)
@@ -113,8 +115,10 @@ def run(
         return Report("warehouse", figures, tuple(notes))
     with private_stack() as settings:
         first, until = store_recorded(settings, folder)
+        with clients.clickhouse(settings) as client:
+            follow_retention(client, NEVER_COLD_DAYS)
         rates = day_load_rate.measure(settings, first, until, _REAL_ROUNDS)
-        _note_rates("_real", rates, figures, notes)
+        _note_rates("_real", rates, (until - first).days, figures, notes)
     return Report("warehouse", figures, tuple(notes))
 
 
@@ -177,7 +181,7 @@ def _store(settings: Settings, fleet: SimulatedDay, figures: Figures) -> None:
     hot.close()
 
 
-def _note_rates(kind: str, rates: LoadRates, figures: Figures, notes: list[str]) -> None:
+def _note_rates(kind: str, rates: LoadRates, days: int, figures: Figures, notes: list[str]) -> None:
     figures[f"day_load_ratio_to_copy_out{kind}"] = median(rates.ratios)
     figures[f"day_load_rows_per_second{kind}"] = rates.rate(rates.loads)
     figures[f"copy_out_rows_per_second{kind}"] = rates.rate(rates.copies)
@@ -194,6 +198,7 @@ def _note_rates(kind: str, rates: LoadRates, figures: Figures, notes: list[str])
         f"{'recorded drives' if kind else 'simulated day'}: {rates.rows:,} rows; {len(loads)} rounds in "
         f"turns; copy {spread(copies)}, load {spread(loads)}; ratios "
         + ", ".join(f"{ratio:.3f}" for ratio in sorted(rates.ratios))
+        + f"; {rates.rows / days:,.0f} rows a day"
     )
 
 
