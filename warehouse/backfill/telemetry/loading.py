@@ -22,9 +22,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from clickhouse_connect.driver.client import Client
 from psycopg import Connection
 
@@ -40,17 +39,17 @@ from warehouse.backfill.telemetry.errors import LostRowsError
 from warehouse.backfill.telemetry.ledger import Load, LoadDay
 from warehouse.backfill.telemetry.mapping import DEFAULT_SOURCE, FileMapping, load_mapping
 from warehouse.backfill.telemetry.reading import FileReading
-from warehouse.backfill.telemetry.rejects import Rejects
-from warehouse.backfill.telemetry.report import ColumnReport, Example, TelemetryReport, estimated_bytes
+from warehouse.backfill.telemetry.report import ColumnReport, TelemetryReport
 from warehouse.backfill.telemetry.rows import Limits
 from warehouse.backfill.telemetry.sources import Source, SourceFile, open_source
+from warehouse.backfill.telemetry.telling import Telling
 from warehouse.backfill.telemetry.vehicles import Vehicles
 from warehouse.day_load import DayLoad, FurtherRows, merge_days
 from warehouse.ledger import KeptDay, day_states
 from warehouse.progress import Progress, silent
 
-_SAYS_EVERY_S = 2.0
-_SHOWN_EXAMPLES = 20
+SHOWN_EXAMPLES: Final = 20
+"""Rows that were set aside, and files that were passed over, that a report names."""
 
 
 class Step(StrEnum):
@@ -102,7 +101,7 @@ def backfill_telemetry(
         UnavailableError: a store does not answer; the next call goes on from here.
     """
     started = time.monotonic()
-    source, mapping, load_id = _opened(settings, request)
+    source, mapping, load_id = opened(settings, request)
     with backfill_lock(settings, progress) as connection, clients.clickhouse(settings) as client:
         before = ledger.maybe_load(connection, load_id)
         if before is not None and before.status == "complete" and not request.again:
@@ -124,66 +123,12 @@ def backfill_telemetry(
         )
 
 
-def dry_run(
-    settings: Settings, request: Request, *, clock: Clock = utc_now, progress: Progress = silent
-) -> TelemetryReport:
-    """Read everything, write nothing, and say what a load would do.
+def opened(settings: Settings, request: Request) -> tuple[Source, FileMapping | None, str]:
+    """The files, their mapping, and what the load is known by.
 
     Raises:
         MappingError, SourceError, UnavailableError: as `backfill_telemetry`.
     """
-    started = time.monotonic()
-    source, mapping, load_id = _opened(settings, request)
-    with clients.timescale(settings) as connection:
-        before = ledger.maybe_load(connection, load_id)
-        vehicles = Vehicles.read(connection, request.register_as)
-        received_at = before.received_at if before else clock()
-        limits = Limits(DeviceTimes.of(settings), epoch_ms(received_at))
-        columns, rejects, rows = ColumnReport(), Rejects(), Counter[date]()
-        seen: set[str] = set()
-        read = 0
-        telling = _Telling(progress, source)
-        for file in source.files:
-            reading = FileReading(file, vehicles, limits, mapping, columns)
-            with source.local(file) as path:
-                for table in reading.tables(path):
-                    rows.update(_days_of(table))
-                    seen.update(_vehicles_of(table))
-                    telling.rows(read + reading.row_count)
-            read += reading.row_count
-            rejects.update(reading.rejects)
-            telling.file(file, read)
-        tiers = _tiers(settings, connection, sorted(rows), utc_today(clock))
-    return TelemetryReport(
-        load_id=load_id,
-        is_dry_run=True,
-        is_new=before is None or before.status != "complete",
-        file_count=len(source.files),
-        read_rows=read,
-        loaded_rows=rows.total(),
-        doubled_rows=None,
-        rejected={f"{file}: {reason}": count for (file, reason), count in sorted(rejects.counts.items())},
-        first_day=min(rows, default=None),
-        last_day=max(rows, default=None),
-        days_by_tier=dict(Counter(tiers.values())),
-        vehicle_count=len(seen),
-        registered_vehicles=len(
-            {vin for _, _, vin in (each.rpartition(" ") for each in seen) if vin} - vehicles.vins
-        ),
-        odd_check_digits=len(vehicles.odd_check_digits),
-        seconds=time.monotonic() - started,
-        columns=columns,
-        skipped_files=source.skipped[:_SHOWN_EXAMPLES],
-        examples=[
-            Example(each.file, each.row_number, each.reason, each.detail)
-            for found in rejects.examples.values()
-            for each in found[:3]
-        ][:_SHOWN_EXAMPLES],
-        estimated_bytes=estimated_bytes(rows, tiers),
-    )
-
-
-def _opened(settings: Settings, request: Request) -> tuple[Source, FileMapping | None, str]:
     mapping, content = load_mapping(request.mapping) if request.mapping else (None, b"")
     source = open_source(settings, request.path)
     return source, mapping, source.digest(content, (request.register_as or "").encode())
@@ -232,7 +177,7 @@ class _Loading:
         finished = ledger.finished_files(self.connection, load_id)
         staged.forget_unfinished(self.client, table, list(finished))
         limits = Limits(DeviceTimes.of(self.settings), epoch_ms(self.load.received_at))
-        telling = _Telling(self.progress, self.source)
+        telling = Telling(self.progress, self.source)
         read = sum(rows for rows, _ in finished.values())
         with staged.Inserting(self.settings, table) as inserting:
             for file in self.source.files:
@@ -333,55 +278,7 @@ def _report(
         odd_check_digits=len(vehicles.odd_check_digits),
         seconds=time.monotonic() - started,
         columns=columns,
-        skipped_files=source.skipped[:_SHOWN_EXAMPLES],
-        examples=list(islice(ledger.examples(connection, load.load_id), _SHOWN_EXAMPLES)),
+        skipped_files=source.skipped[:SHOWN_EXAMPLES],
+        examples=list(islice(ledger.examples(connection, load.load_id), SHOWN_EXAMPLES)),
         pending=pending or [],
     )
-
-
-def _days_of(table: pa.Table) -> dict[date, int]:
-    counts = pc.value_counts(table.column("time").cast(pa.date32()))
-    return {row["values"]: row["counts"] for row in counts.to_pylist()}
-
-
-def _vehicles_of(table: pa.Table) -> set[str]:
-    """Device and VIN of what was read, each pair once."""
-    joined = pc.binary_join_element_wise(table.column("device_id"), table.column("vin"), " ")
-    return set(pc.unique(joined).to_pylist())
-
-
-def _tiers(settings: Settings, connection: Connection, days: list[date], today: date) -> dict[date, str]:
-    """Where each day goes."""
-    are_hot = ledger.hot_days(connection, days, today - timedelta(settings.hot_retention_days))
-
-    def tier(day: date) -> str:
-        if day in are_hot:
-            return "hot"
-        if day >= today - timedelta(settings.warm_retention_days):
-            return "warm"
-        return "cold" if day >= today - timedelta(settings.cold_retention_days) else "archive"
-
-    return {day: tier(day) for day in days}
-
-
-class _Telling:
-    """Says how far the reading is, at most every two seconds and after each file."""
-
-    def __init__(self, progress: Progress, source: Source) -> None:
-        self._progress = progress
-        self._count = len(source.files)
-        self._started = self._said = time.monotonic()
-
-    def rows(self, read: int) -> None:
-        """So many rows are read."""
-        now = time.monotonic()
-        if now - self._said >= _SAYS_EVERY_S:
-            self._said = now
-            self._progress(f"{read:,} rows read, {read / (now - self._started):,.0f} a second")
-
-    def file(self, file: SourceFile, read: int) -> None:
-        """A file is done."""
-        now = time.monotonic()
-        if file.number + 1 == self._count or now - self._said >= _SAYS_EVERY_S:
-            self._said = now
-            self._progress(f"{file.number + 1} of {self._count} files, {read:,} rows read")

@@ -21,8 +21,8 @@ from warehouse import clients, columns, warm_days
 
 _PREFIX: Final = "backfill__"
 _NAME_CHARACTERS: Final = 24
-INSERT_ROWS: Final = 400_000
-"""Rows of an insert, about 120 MB in Arrow; fewer, larger inserts leave less to merge."""
+INSERT_ROWS: Final = 262_144
+"""Rows of an insert, about 80 MB in Arrow; fewer, larger inserts leave less to merge."""
 
 
 def table_of(load_id: str) -> str:

@@ -3,9 +3,7 @@
 import gzip
 import json
 import struct
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,63 +11,20 @@ import pyarrow.parquet as pq
 import pytest
 from xxhash import xxh64_intdigest
 
-from ingest.device_time import DeviceTimes
-from telematics.clock import epoch_ms
 from telematics.names import Origin
+from tests.warehouse.backfill.telemetry.judging import (
+    GOOD,
+    HEADER,
+    IMEI,
+    OTHER,
+    VIN,
+    Read,
+    make_vehicles,
+    read_csv,
+    row,
+)
 from warehouse.backfill.telemetry.lines import BLOCK_BYTES
-from warehouse.backfill.telemetry.mapping import FileMapping, parse_mapping
-from warehouse.backfill.telemetry.reading import FileReading
-from warehouse.backfill.telemetry.report import ColumnReport
-from warehouse.backfill.telemetry.rows import Limits
-from warehouse.backfill.telemetry.sources import SourceFile
-from warehouse.backfill.telemetry.vehicles import Vehicles
-
-VIN, OTHER, IMEI = "WBACKF00000000001", "WBACKF00000000002", "353000000000001"
-NOW = epoch_ms(datetime(2026, 3, 1, tzinfo=UTC))
-GOOD = "2026-02-01T10:00:00Z"
-HEADER = "time,vin,lat,lng,speed_mph,rpm,dtc_codes,ignition"
-
-
-def make_vehicles(**overrides: Any) -> Vehicles:
-    values = {"vins": frozenset({VIN}), "imeis": frozenset({IMEI}), "postings": frozenset()}
-    return Vehicles(**(values | overrides))
-
-
-class Read:
-    """What a file became."""
-
-    def __init__(
-        self, path: Path, mapping: FileMapping | None = None, vehicles: Vehicles | None = None
-    ) -> None:
-        limits = Limits(DeviceTimes(epoch_ms(datetime(2010, 1, 1, tzinfo=UTC)), 24 * 3_600_000), NOW)
-        self.reading = FileReading(
-            SourceFile(0, path.name, "", 0), vehicles or make_vehicles(), limits, mapping, ColumnReport()
-        )
-        tables = list(self.reading.tables(path))
-        self.table = pa.concat_tables(tables) if tables else pa.table({})
-        self.columns = self.reading.columns
-
-    @property
-    def rejects(self) -> list[tuple[int, str, str]]:
-        found = [(each.row_number, each.reason.value, each.detail) for each in self.reading.rejects.kept()]
-        return sorted(found)
-
-    def values(self, name: str) -> list[Any]:
-        return self.table.column(name).to_pylist()
-
-
-def read_csv(tmp_path: Path, *lines: str | bytes, header: str = HEADER, **options: Any) -> Read:
-    path = tmp_path / "h.csv"
-    rows = [line.encode() if isinstance(line, str) else line for line in (header, *lines)]
-    path.write_bytes(b"\n".join(rows) + b"\n")
-    return Read(path, **options)
-
-
-def row(**overrides: str) -> str:
-    values = dict.fromkeys(HEADER.split(","), "") | {
-        "time": GOOD, "vin": VIN, "lat": "42.5", "lng": "-83.5", "speed_mph": "30",
-    }  # fmt: skip
-    return ",".join((values | overrides).values())
+from warehouse.backfill.telemetry.mapping import parse_mapping
 
 
 @pytest.mark.parametrize(
@@ -256,49 +211,6 @@ def test_ndjson_of_mixed_lines_is_read_line_by_line(tmp_path: Path):
     assert [(number, reason) for number, reason, _ in read.rejects] == [
         (2, "not one JSON object"), (3, "not one JSON object"), (6, "a value is no number"),
     ]  # fmt: skip
-
-
-def test_local_times_have_a_zone_and_the_hours_that_clocks_change(tmp_path: Path):
-    mapping = parse_mapping(
-        {"time": {"column": "t", "format": "local", "zone": "Europe/Berlin"}, "vehicle": {"vin": "v"}}
-    )
-    times = ["2025-07-01 12:00:00", "2025-01-01T12:00:00.250", "2025-03-30 02:30:00", "2025-10-26 02:30:00"]
-    read = read_csv(tmp_path, *[f"{t},{VIN}" for t in times], header="t,v", mapping=mapping)
-    assert [str(t) for t in read.values("time")] == [
-        "2025-07-01 10:00:00+00:00", "2025-01-01 11:00:00.250000+00:00", "2025-10-26 00:30:00+00:00",
-    ]  # fmt: skip
-    assert read.rejects == [(3, "a local time that clocks leave out", "t")]
-
-
-def test_a_pattern_reads_other_local_times(tmp_path: Path):
-    time = {"column": "t", "format": "local", "zone": "UTC", "pattern": "%d.%m.%Y %H:%M:%S"}
-    mapping = parse_mapping({"time": time, "vehicle": {"vin": "v"}, "delimiter": ";"})
-    read = read_csv(
-        tmp_path, f"31.12.2025 23:59:59;{VIN}", f"2025-12-31;{VIN}", header="t;v", mapping=mapping
-    )
-    assert [str(t) for t in read.values("time")] == ["2025-12-31 23:59:59+00:00"]
-    assert [number for number, _, _ in read.rejects] == [2]
-
-
-def test_a_time_may_be_two_columns_and_a_vehicle_a_number(tmp_path: Path):
-    """VED's own columns: days since 2017-11-01, and milliseconds since the trip's start."""
-    mapping = parse_mapping(
-        {
-            "time": {
-                "column": "DayNum", "format": "since", "since": "2017-11-01T00:00:00Z", "unit": "d",
-                "plus": {"column": "Timestamp(ms)", "unit": "ms"},
-            },
-            "vehicle": {"vin": "VehId", "vins": {"455": VIN}},
-            "unknown_columns": "keep",
-        }
-    )  # fmt: skip
-    read = read_csv(
-        tmp_path, "1.5,455,1200,7", "1.5,455.0,,8", "1.5,456,0,9",
-        header="DayNum,VehId,Timestamp(ms),Trip", mapping=mapping,
-    )  # fmt: skip
-    assert [str(t) for t in read.values("time")] == ["2017-11-02 12:00:01.200000+00:00"]
-    assert read.values("raw_data") == ['{"Trip":"7"}']
-    assert [why for _, why, _ in read.rejects] == ["no time, or none that can be read", "unknown vehicle"]
 
 
 def test_32_bit_numbers_are_the_decimal_ones_that_they_stand_for(tmp_path: Path):
