@@ -29,6 +29,9 @@ end in their unit. `accuracy_m` is always metres: HDOP × a user equivalent rang
 **Null** means: not known. `pending` lists what no source has delivered yet, `withheld` what your token or the
 owner's consent does not cover. New fields may appear at any time: ignore those that you do not know.
 
+**Long answers** come in pages: follow `next` until it is null. Records also come whole, as NDJSON, where you
+accept `application/x-ndjson`; the last line has `end`, and a text without it is cut.
+
 **Errors** are problem documents (RFC 9457); `/oauth/token` answers as RFC 6749 says. Every answer has an
 `X-Request-Id`; send your own to find a request again.
 """

@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from serving.vehicles.telemetry.repository import StoredTelemetry
 from telematics.settings import Settings
 from tests.serving.planting import Vehicle, at, clickhouse, plant_hot, timescale
 from tests.serving.world import connect
+from warehouse.archive.archiving import archive_days
 
 pytestmark = pytest.mark.integration
 
@@ -25,15 +27,23 @@ DAYS = 730
 APART = 10
 """Days from one day with records to the next: a partition takes 10 ms to make and as long to drop."""
 A_DAY = 125
+ARCHIVED = 5
+"""The first of those days."""
 PAGE = 500
 
 
 @pytest.fixture
-def two_years(stack: Settings, vehicle: Vehicle) -> Iterator[int]:
-    """Records of two years in ClickHouse, then some hot ones; how many."""
+def settings(stack: Settings, tmp_path: Path) -> Settings:
+    """The stack with an archive of the test's own."""
+    return stack.model_copy(update={"archive_url": str(tmp_path / "archive")})
+
+
+@pytest.fixture
+def two_years(settings: Settings, vehicle: Vehicle) -> Iterator[int]:
+    """Records of two years in archive and ClickHouse, then some hot ones; how many."""
     last = FIRST_DAY + timedelta(DAYS)
     days = [FIRST_DAY + timedelta(number) for number in range(0, DAYS, APART)]
-    with clickhouse(stack) as client, timescale(stack) as connection:
+    with clickhouse(settings) as client, timescale(settings) as connection:
         client.command(
             "insert into analytics.telemetry (time, device_id, vin, lat, lng, speed_mph, odometer, is_valid, "
             "hdop, dtc_known, received_at, content_hash) "
@@ -57,11 +67,14 @@ def two_years(stack: Settings, vehicle: Vehicle) -> Iterator[int]:
             " from generate_series(0, %s) as n",
             [FIRST_DAY, A_DAY, DAYS - 1],
         )
-        plant_hot(stack, vehicle, at(last, 12), 5)
+        archived = archive_days(settings, last + timedelta(9), 7, only=set(days[:ARCHIVED])).archived
+        assert [done.day for done in archived] == days[:ARCHIVED]
+        plant_hot(settings, vehicle, at(last, 12), 5)
         yield len(days) * A_DAY + 5
         connection.execute("delete from day_loads where run_id = 'export'")
+        connection.execute("delete from day_archives where day = any(%s)", [days[:ARCHIVED]])
         connection.execute("delete from telemetry where device_id = %s and time >= %s", [vehicle.imei, last])
-        drops = ", ".join(f"drop partition {day:%Y%m%d}" for day in days)
+        drops = ", ".join(f"drop partition {day:%Y%m%d}" for day in days[ARCHIVED:])
         client.command(f"alter table analytics.telemetry {drops}")
 
 
@@ -133,7 +146,7 @@ def address(vehicle: Vehicle) -> str:
 
 
 async def test_two_years_stream_without_growing_memory(
-    stack: Settings,
+    settings: Settings,
     vehicle: Vehicle,
     partner: Credentials,
     two_years: int,
@@ -153,7 +166,7 @@ async def test_two_years_stream_without_growing_memory(
         tracemalloc.reset_peak()
         return True
 
-    async with streaming(stack, partner) as get:
+    async with streaming(settings, partner) as get:
         tracemalloc.start()
         try:
             assert await get(address(vehicle), on_chunk) == 200
@@ -161,7 +174,7 @@ async def test_two_years_stream_without_growing_memory(
             tracemalloc.stop()
     last = orjson.loads(lines[0])
     assert (last["end"], last["records"], len(times)) == (True, two_years, two_years)
-    assert last["tiers"] == ["warm", "hot"]
+    assert last["tiers"] == ["archive", "warm", "hot"]
     assert len(peaks) > two_years // PAGE
     # what the test itself keeps are the times
     first, rest = max(peaks[:3]), max(peaks[3:])
@@ -169,7 +182,7 @@ async def test_two_years_stream_without_growing_memory(
 
 
 async def test_a_client_that_goes_away_ends_the_reading(
-    stack: Settings,
+    settings: Settings,
     vehicle: Vehicle,
     partner: Credentials,
     two_years: int,
@@ -184,7 +197,7 @@ async def test_a_client_that_goes_away_ends_the_reading(
         return await read(*arguments)
 
     monkeypatch.setattr(StoredTelemetry, "page", counted)
-    async with streaming(stack, partner) as get:
+    async with streaming(settings, partner) as get:
         await get(address(vehicle), lambda _: False)
         assert pages <= 2
         sizes: list[int] = []

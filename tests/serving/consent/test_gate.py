@@ -37,6 +37,31 @@ async def test_nobody_gets_in_while_consent_cannot_be_read(world: World) -> None
         await ConsentGate(world.grants).open(world.scope(*Scope), VIN, [Scope.TELEMETRY_READ])
 
 
+async def test_of_many_vehicles_each_is_opened_by_its_own_consent(world: World) -> None:
+    unknown, narrow = "WVWZZZ1JZXW000001", "WVWZZZ1JZXW000002"
+    world.grant(Scope.TELEMETRY_READ, Scope.DTC_READ)
+    world.grant(vin=OTHER_VIN)
+    world.grant(Scope.DTC_READ, vin=narrow)
+    asking = world.scope(Scope.TELEMETRY_READ, Scope.ODOMETER_READ)
+    gate = ConsentGate(world.grants, world.clock)
+    access = await gate.open_many(asking, [narrow, unknown, OTHER_VIN, VIN, VIN], [Scope.TELEMETRY_READ])
+    assert access.asked == tuple(sorted([narrow, unknown, OTHER_VIN, VIN]))
+    assert {vin: opened.scopes for vin, opened in access.vehicles.items()} == {
+        VIN: {Scope.TELEMETRY_READ},
+        OTHER_VIN: {Scope.TELEMETRY_READ, Scope.ODOMETER_READ},
+    }
+    assert (access.not_found, access.not_covered) == ((unknown,), (narrow,))
+
+
+async def test_many_vehicles_need_the_scope_in_the_token_and_consents_that_can_be_read(world: World) -> None:
+    gate = ConsentGate(world.grants)
+    world.outage.is_on = True
+    with pytest.raises(InsufficientScopeError):
+        await gate.open_many(world.scope(Scope.DTC_READ), [VIN], [Scope.TELEMETRY_READ])
+    with pytest.raises(StoreUnavailableError):
+        await gate.open_many(world.scope(*Scope), [VIN], [Scope.TELEMETRY_READ])
+
+
 @pytest.mark.parametrize("seal", [None, object(), True])
 def test_access_cannot_be_made_without_the_gate(seal: object) -> None:
     with pytest.raises(TypeError, match="gate"):
