@@ -1,6 +1,6 @@
 """Records of many vehicles in one request, on readers in memory."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -65,6 +65,14 @@ async def test_each_vehicle_is_told_as_its_own_consent_covers_it(
     assert (other["withheld"], other["location_precision"]) == (["records.odometer"], "coarse")
     assert other["records"][0]["location"] == {"lat": 42.28, "lng": -83.74, "accuracy_m": 794.0}
     assert (body["not_found"], body["not_covered"]) == ([], [FOREIGN])
+
+
+async def test_a_vehicle_says_which_tiers_must_be_restored_first(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    world.records.pending_days = (date(2026, 2, 28),)
+    body = (await post(client, world, vins=[VIN])).json()
+    assert body["vehicles"][0]["pending_tiers"] == ["archive"]
 
 
 async def test_consents_are_looked_up_once(
