@@ -5,7 +5,7 @@ said on the newest of its days alone, what is about a day on that day.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,8 @@ from telematics.settings import Settings
 from warehouse import clients, measures
 
 SCHEMAS: Final = {"clickhouse": ANALYTICS_DATABASE, "timescale": "public"}
+MAX_SOURCES: Final = 6
+"""Columns that a description names as those it is made from; it counts the others."""
 COMPLETENESS: Final = "vehicle_day_completeness"
 HOURLY: Final = {"telemetry_hourly": "bucket"}
 """Tables in TimescaleDB with the column that tells their day."""
@@ -109,9 +111,11 @@ class ModelMetadata:
             del self._live_columns
             columns = self._live_columns
         node = self._models[table]
-        said = {name: column.get("description") for name, column in node["columns"].items()}
-        found: Metadata = {"dagster/column_schema": table_schema(columns.get(table, {}), said)}
-        if lineage := self._lineage(table, run, columns):
+        lineage = self._lineage(table, run, columns) or {}
+        said = {name: node["columns"].get(name, {}).get("description") for name in columns.get(table, {})}
+        words = {name: described(text, lineage.get(name, [])) for name, text in said.items()}
+        found: Metadata = {"dagster/column_schema": table_schema(columns.get(table, {}), words)}
+        if lineage:
             found["dagster/column_lineage"] = self._as_dagster_tells_it(lineage)
         size = self._size(table)
         return found | {"dagster/row_count": size.rows} | size_metadata(size, "table_")
@@ -162,6 +166,14 @@ class ModelMetadata:
                 for column, sources in lineage.items()
             }
         )
+
+
+def described(description: str | None, sources: Sequence[tuple[str, str]]) -> str:
+    """What a column is, and what it is made from: the web server draws no lineage of columns by itself."""
+    named = ", ".join(f"{table}.{column}" for table, column in sources[:MAX_SOURCES])
+    more = f" and {len(sources) - MAX_SOURCES} more" if len(sources) > MAX_SOURCES else ""
+    made_from = f"From {named}{more}." if named else ""
+    return " ".join(part for part in ((description or "").strip(), made_from) if part)
 
 
 def table_schema(columns: Columns, descriptions: Mapping[str, str | None]) -> dg.TableSchema:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.column_lineage import LineageStore, lineage_of
+from orchestration.dbt_metadata import described
 
 TABLES = {
     "telemetry": {"vin": "String", "time": "DateTime64(3, 'UTC')", "speed_mph": "Float32", "lat": "Float64"},
@@ -64,3 +65,10 @@ def test_a_file_that_nobody_can_read_is_as_good_as_none(tmp_path: Path, content:
     path = tmp_path / "lineage.json"
     path.write_text(content)
     assert LineageStore(path, "d").get("a") is None
+
+
+def test_a_description_ends_with_what_the_column_is_made_from():
+    assert described("UTC day.", [("trips", "date")]) == "UTC day. From trips.date."
+    assert described(None, [("t", "a"), ("t", "b")]) == "From t.a, t.b."
+    assert described("A count.", []) == "A count."
+    assert described("", [("t", str(n)) for n in range(9)]).endswith("t.5 and 3 more.")

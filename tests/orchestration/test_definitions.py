@@ -4,10 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.automation_tick_evaluation_context import (
+    build_run_requests_with_backfill_policies,
+)
+from dagster._core.definitions.events import AssetKeyPartitionKey
 
 from orchestration.definitions import defs
 from orchestration.gate import BATTERY_EVALUATION, CONDITIONS
@@ -21,7 +26,7 @@ from orchestration.jobs import (
     scoring_job,
     training_job,
 )
-from orchestration.partitions import DAYS
+from orchestration.partitions import DAYS, days_of_tags
 
 GRAPH = Path(__file__).with_name("asset_graph.json")
 
@@ -63,6 +68,18 @@ def test_every_daily_asset_takes_a_range_in_one_run(graph):
         node = graph.get(key)
         if node.is_executable and node.partitions_def is not None:
             assert node.backfill_policy == dg.BackfillPolicy.single_run(), key
+
+
+def test_a_backfill_of_many_days_and_assets_is_one_run(graph):
+    """What Dagster's backfill daemon makes of a range that somebody chose in the web server."""
+    days = [f"2026-01-{day:02d}" for day in range(1, 32)]
+    daily = [key for key in graph.get_all_asset_keys() if graph.get(key).partitions_def == DAYS]
+    wanted = [AssetKeyPartitionKey(key, day) for key in daily if graph.get(key).is_executable for day in days]
+    with dg.DagsterInstance.ephemeral() as instance:
+        requests = build_run_requests_with_backfill_policies(wanted, graph, instance)
+    [request] = requests
+    assert days_of_tags(request.tags) == (date(2026, 1, 1), date(2026, 2, 1))
+    assert set(request.asset_selection) == {each.asset_key for each in wanted}
 
 
 def test_schedules_and_sensor_run_without_being_switched_on():
