@@ -21,7 +21,19 @@ from tests.dbt_project.conftest import (
 pytestmark = pytest.mark.integration
 DAY = timedelta(1)
 MIDNIGHT = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
-TRUCK, UNWIRED, TWIN = (f"WHDBT{car:012d}" for car in (3, 4, 5))
+TRUCK, UNWIRED, TWIN, JOINED = (f"WHDBT{car:012d}" for car in (3, 4, 5, 6))
+
+
+def joined(first: int, until: int) -> list[Row]:
+    """A car without a wire around the second midnight, a record every half minute from minute to minute."""
+    midnight = MIDNIGHT + 2 * DAY
+    return [
+        record(
+            JOINED, midnight + timedelta(seconds=30 * half), 6_000_000 + half, device_id="joined",
+            ignition=None, odometer_can_m=None,
+        )
+        for half in range(2 * first, 2 * until)
+    ]  # fmt: skip
 
 
 def hostile() -> list[Row]:
@@ -37,6 +49,7 @@ def hostile() -> list[Row]:
         )
         for number in range(6 * 24 * 4)
     ]  # fmt: skip
+    rows += joined(-20, -2) + joined(6, 20)
     for device, number in (("first", 5_000_000), ("second", 5_500_000)):
         rows += drive(TWIN, device, MIDNIGHT + timedelta(hours=30), 60, number)
     return rows
@@ -96,3 +109,24 @@ def test_days_in_any_order_make_the_marts_of_one_run(unordered: Sandbox):
     shuffled = unordered.content()
     for table in MARTS:
         assert shuffled[table] == at_once[table], table
+
+
+def test_a_late_buffer_joins_the_trips_of_two_days_and_of_two_months(unordered: Sandbox):
+    """Eight silent minutes over midnight; what fills them is of the new day, the trip is of the old one."""
+
+    def trips() -> list[tuple[object, ...]]:
+        return unordered.client.query(
+            f"select start_date, round(driving_s) from {unordered.database}.trips "
+            f"where vin = '{JOINED}' order by started_at"
+        ).result_rows  # type: ignore[return-value]  # tuples are sequences
+
+    eve, day = (MIDNIGHT + DAY).date(), (MIDNIGHT + 2 * DAY).date()
+    assert trips() == [(eve, 35 * 30), (day, 27 * 30)]
+    unordered.add(joined(0, 6))
+    unordered.build(day, day + DAY)
+    assert trips() == [(eve, 35 * 30 + 39 * 30)]
+    counted = unordered.client.query(
+        f"select date, trip_count, driving_s from {unordered.database}.vehicle_analytics "
+        f"where vin = '{JOINED}' order by date"
+    ).result_rows
+    assert counted == [(eve, 1, 35 * 30), (day, 0, 39 * 30)]
