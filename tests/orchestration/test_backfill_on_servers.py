@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.dbt_assets import dbt_clickhouse, resources
+from orchestration.dbt_assets import dbt_clickhouse, dbt_timescale, resources
 from orchestration.home import environment_of
 from orchestration.late_days import backfilled_days_sensor
 from orchestration.loads import SOURCES, analytics_telemetry
@@ -15,7 +15,7 @@ from telematics.clock import day_start
 from telematics.names import Origin
 from telematics.settings import Settings
 from warehouse.backfill.telemetry import Request, backfill_telemetry
-from warehouse.clients import clickhouse
+from warehouse.clients import clickhouse, timescale
 
 pytestmark = pytest.mark.integration
 
@@ -24,6 +24,7 @@ FIRST = date(2024, 2, 12)
 DAYS = 2
 VIN = "0VERCHBACKF000001"
 VEHICLE_ANALYTICS = dg.AssetKey(["analytics", "vehicle_analytics"])
+HOURLY = dg.AssetKey(["public", "telemetry_hourly"])
 
 
 def write_drives(path: Path) -> None:
@@ -62,10 +63,10 @@ def test_what_follows_from_backfilled_days_is_built_by_the_run_that_the_sensor_a
     with dg.DagsterInstance.ephemeral() as instance:
         [tags] = asked(stack, instance)
         assert days_of_tags(tags) == (FIRST, FIRST + timedelta(DAYS))
-        # of the job's assets those between the records and this mart
+        # of the job's assets those between the records and these marts
         result = dg.materialize(
-            [*SOURCES, analytics_telemetry, dbt_clickhouse],
-            selection=dg.AssetSelection.assets(VEHICLE_ANALYTICS).upstream().materializable(),
+            [*SOURCES, analytics_telemetry, dbt_clickhouse, dbt_timescale],
+            selection=dg.AssetSelection.assets(VEHICLE_ANALYTICS, HOURLY).upstream().materializable(),
             resources={"settings": stack, **resources()},
             instance=instance,
             tags=tags,
@@ -83,5 +84,11 @@ def test_what_follows_from_backfilled_days_is_built_by_the_run_that_the_sensor_a
             "select count(), groupUniqArray(device_id) from analytics.telemetry where vin = {vin:String}",
             parameters=parameters,
         ).result_rows
+    with timescale(stack) as hot:
+        hours = hot.execute(
+            "select bucket, data_points from telemetry_hourly where vin = %s order by bucket", [VIN]
+        ).fetchall()
+    noons = [day_start(FIRST + timedelta(day)) + timedelta(hours=12) for day in range(DAYS)]
+    assert hours == [(noon, 61) for noon in noons], "no row of these days ever was hot"
     assert built == [(FIRST + timedelta(day), 1, 9656, "recorded") for day in range(DAYS)]
     assert kept == [(61 * DAYS, ["backfill:history"])], "the run loads the days once more and loses nothing"
