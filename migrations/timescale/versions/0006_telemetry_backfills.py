@@ -18,6 +18,7 @@ create table telemetry_backfills (
     source           text        not null,
     status           text        not null check (status in ('reading', 'merging', 'complete')),
     received_at      timestamptz not null,
+    begun_at         timestamptz not null default now(),
     read_rows        bigint      not null default 0,
     loaded_rows      bigint      not null default 0,
     doubled_rows     bigint      not null default 0,
@@ -32,6 +33,7 @@ comment on column telemetry_backfills.status is
     'reading: files go into a staging table; merging: its days go into their tiers; complete: all did.';
 comment on column telemetry_backfills.received_at is
     'When the load began: received_at of its rows, also of those that a later attempt reads.';
+comment on column telemetry_backfills.begun_at is 'When its last attempt began, by the server''s clock.';
 
 create table telemetry_backfill_files (
     load_id     text    not null references telemetry_backfills on delete cascade,

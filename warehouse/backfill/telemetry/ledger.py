@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Final
 
 from psycopg import Connection
 from psycopg.rows import class_row
@@ -38,6 +39,9 @@ class LoadDay:
     merged_at: datetime | None
 
 
+KEPT_OPEN: Final = timedelta(days=30)
+"""What was staged of a load that nobody finished for so long is dropped; it would be read anew."""
+
 _COLUMNS = (
     "load_id, status, received_at, read_rows, loaded_rows, doubled_rows, vehicle_count, registered_vehicles"
 )
@@ -52,8 +56,11 @@ def maybe_load(connection: Connection, load_id: str) -> Load | None:
 
 
 def open_loads(connection: Connection) -> list[str]:
-    """Loads that were begun and are not complete."""
-    rows = connection.execute("select load_id from telemetry_backfills where status <> 'complete'").fetchall()
+    """Loads that were begun within `KEPT_OPEN` and are not complete: their tables stay."""
+    rows = connection.execute(
+        "select load_id from telemetry_backfills where status <> 'complete' and begun_at > now() - %s",
+        [KEPT_OPEN],
+    ).fetchall()
     return [load_id for (load_id,) in rows]
 
 
@@ -63,7 +70,8 @@ def begin(connection: Connection, load_id: str, path: str, source: str, now: dat
         load = cursor.execute(
             "insert into telemetry_backfills (load_id, path, source, status, received_at) "
             "values (%s, %s, %s, 'reading', %s) "
-            f"on conflict (load_id) do update set path = excluded.path returning {_COLUMNS}",
+            "on conflict (load_id) do update set path = excluded.path, begun_at = now() "
+            f"returning {_COLUMNS}",
             [load_id, path, source, now],
         ).fetchone()
     if load is None:  # pragma: no cover - an insert that returns always returns

@@ -107,7 +107,7 @@ def backfill_telemetry(
         if before is not None and before.status == "complete" and not request.again:
             progress("the same files were loaded before in the same way; nothing is changed")
             return _report(connection, source, before, ColumnReport(), Vehicles.none(), started, is_new=False)
-        if before is not None and before.status == "complete":
+        if before is not None and (before.status == "complete" or not staged.exists(client, load_id)):
             ledger.read_again(connection, load_id)
         name = mapping.source if mapping else DEFAULT_SOURCE
         load = ledger.begin(connection, load_id, request.path, name, clock())

@@ -109,8 +109,16 @@ class LocalSource(Source):
 
     @contextmanager
     def local(self, file: SourceFile) -> Iterator[Path]:
-        """It lies there already."""
-        yield self._place(file.name)
+        """It lies there already.
+
+        Raises:
+            SourceError: it is not the file any more that the load is known by.
+        """
+        place = self._place(file.name)
+        if not place.is_file() or place.stat().st_size != file.byte_count:
+            message = f"{place} was changed while it was loaded; when it is at rest, run the backfill again"
+            raise SourceError(message)
+        yield place
 
 
 def _names(path: Path) -> list[str]:

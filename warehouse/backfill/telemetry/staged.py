@@ -41,6 +41,11 @@ def create(client: Client, load_id: str) -> str:
     return table
 
 
+def exists(client: Client, load_id: str) -> bool:
+    """Whether the load's table is there."""
+    return bool(client.command(f"exists table {table_of(load_id)}"))
+
+
 def drop(client: Client, load_id: str) -> None:
     """Drop the load's table."""
     client.command(f"drop table if exists {table_of(load_id)} sync")

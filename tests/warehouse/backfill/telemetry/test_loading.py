@@ -245,6 +245,27 @@ def test_rows_of_a_file_that_was_not_finished_are_removed_before_it_is_read_agai
     assert (report.loaded_rows, report.doubled_rows, world.count(vin)) == (8, 0, 8)
 
 
+def test_a_load_whose_staged_rows_were_lost_is_read_anew(world: World, fleet: Fleet, tmp_path: Path):
+    class GoneError(Exception):
+        pass
+
+    def die(step: Step) -> None:
+        if step is Step.STAGED:
+            raise GoneError
+
+    vin = world.register(new_vin())
+    mapping = write_mapping(tmp_path / "m.toml", new_source())
+    file = write_file(tmp_path / "h.csv", make_rows(vin, fleet.day(), 4))
+    with pytest.raises(GoneError):
+        world.load(file, mapping, after=die)
+    # nobody finished it for a month, and another load tidied up
+    world.hot.execute("update telemetry_backfills set begun_at = '2001-01-01' where status <> 'complete'")
+    world.load(write_file(tmp_path / "2.csv", make_rows(vin, fleet.day(1), 1)), mapping)
+    assert world.staging_tables() == 0
+    assert world.load(file, mapping).loaded_rows == 4
+    assert world.count(vin) == 5
+
+
 def test_a_complete_load_is_read_again_when_asked(world: World, fleet: Fleet, tmp_path: Path):
     vin = new_vin()
     mapping = write_mapping(tmp_path / "m.toml", new_source())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from telematics.clock import epoch_ms
-from warehouse.backfill.telemetry import MappingError
+from warehouse.backfill.telemetry import MappingError, SourceError
 from warehouse.backfill.telemetry.fields import FIELDS, Linear
 from warehouse.backfill.telemetry.mapping import TimeForm, load_mapping, own_mapping, parse_mapping
 from warehouse.backfill.telemetry.sources import is_readable, open_source
@@ -122,3 +122,11 @@ def test_a_folder_is_read_in_one_order_and_known_by_its_content(tmp_path: Path):
     assert again.digest(b"mapping") == before != again.digest(b"other")
     (tmp_path / "b.csv").write_text("changed")
     assert open_source(None, str(tmp_path)).digest(b"mapping") != before  # type: ignore[arg-type]
+
+
+def test_a_file_that_changes_while_it_is_loaded_ends_the_load(tmp_path: Path):
+    (tmp_path / "h.csv").write_text("time,vin\n")
+    source = open_source(None, str(tmp_path))  # type: ignore[arg-type]
+    (tmp_path / "h.csv").write_text("time,vin\nmore\n")
+    with pytest.raises(SourceError, match="was changed while it was loaded"), source.local(source.files[0]):
+        pass
