@@ -79,7 +79,12 @@ _COLD_DAYS: Final = """
 """
 # In the order in which sinks take these rows, so that nobody waits for each other in a circle.
 _LOCK_DAYS: Final = "select day from hot_days where day = any(%s) order by day for update"
-_TOUCH_DAYS: Final = "update hot_days set version = version + 1, last_written_at = now() where day = any(%s)"
+# A day that was loaded from files, past the sink, gets its first version here.
+_TOUCH_DAYS: Final = """
+    insert into hot_days (day, version, row_count, last_written_at)
+    select day, 1, 0, now() from unnest(%s::date[]) as day order by day
+    on conflict (day) do update set version = hot_days.version + 1, last_written_at = now()
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,9 @@ def test_a_wrong_pairing_set_right_moves_every_row_to_the_other_vehicle(
     assert before["ftr_component_days"]
 
     with timescale(settings, autocommit=False) as connection:
+        # as a day that was loaded from files: the sink never wrote it
+        connection.execute("delete from hot_days where day = %s", [days[1]])
+        connection.execute("update day_loads set hot_version = 0 where day = %s", [days[1]])
         move_device(connection, Move(imei, right, day_start(days[0]), Origin.LIVE), "test", utc_now())
         connection.commit()
     dirty = dirty_days(settings, days[0], until)
