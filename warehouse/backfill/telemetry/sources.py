@@ -18,6 +18,7 @@ from typing import Final
 from telematics.settings import Settings
 from warehouse.archive.storage import ArchiveStorage
 from warehouse.backfill.telemetry.errors import SourceError
+from warehouse.backfill.telemetry.rejects import readable
 
 PARQUET: Final = frozenset({".parquet", ".pq"})
 CSV: Final = frozenset({".csv", ".tsv", ".txt"})
@@ -65,7 +66,7 @@ class Source:
     def __init__(self, files: Sequence[SourceFile], skipped: Sequence[str]) -> None:
         self.files = tuple(files)
         self.skipped = tuple(skipped)
-        """Names that are of no format that is read here."""
+        """Names that are of no format that is read here, or no UTF-8."""
 
     @contextmanager
     def local(self, file: SourceFile) -> Iterator[Path]:
@@ -88,10 +89,10 @@ class LocalSource(Source):
     def __init__(self, path: Path) -> None:
         self.path = path
         names = _names(path)
-        found = sorted(name for name in names if is_readable(name))
+        found = sorted(name for name in names if is_readable(name) and readable(name) == name)
         super().__init__(
             [self._file(number, name) for number, name in enumerate(found)],
-            sorted(set(names) - set(found)),
+            sorted(readable(name) for name in set(names) - set(found)),
         )
 
     def _place(self, name: str) -> Path:

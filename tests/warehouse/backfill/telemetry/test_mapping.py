@@ -1,5 +1,6 @@
 """Mapping files: what they say, and what refuses them."""
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +123,13 @@ def test_a_folder_is_read_in_one_order_and_known_by_its_content(tmp_path: Path):
     assert again.digest(b"mapping") == before != again.digest(b"other")
     (tmp_path / "b.csv").write_text("changed")
     assert open_source(None, str(tmp_path)).digest(b"mapping") != before  # type: ignore[arg-type]
+
+
+def test_a_name_that_is_no_text_is_passed_over(tmp_path: Path):
+    for name in (b"h.csv", b"caf\xe9.csv"):
+        (tmp_path / os.fsdecode(name)).write_text("time,vin\n")
+    source = open_source(None, str(tmp_path))  # type: ignore[arg-type]
+    assert ([file.name for file in source.files], source.skipped) == (["h.csv"], ("caf?.csv",))
 
 
 def test_a_file_that_changes_while_it_is_loaded_ends_the_load(tmp_path: Path):
