@@ -20,7 +20,7 @@ from orchestration.partitions import days_of_tags
 from telematics.settings import Settings
 from warehouse.clients import clickhouse, timescale
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 DAY, NEIGHBOUR = date(2024, 5, 14), date(2024, 5, 16)
 """Of one month, and no other test's."""
