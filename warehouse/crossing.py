@@ -35,6 +35,7 @@ _EPOCH_S: Final = 946_684_800
 """PostgreSQL's times begin in 2000."""
 _MILLION: Final = 1_000_000
 _LONGEST_LENGTH: Final = 5
+_DAY_MS: Final = 86_400_000
 
 
 class Wire(IntEnum):
@@ -239,6 +240,18 @@ class Crossing:
         if not count:
             return 0, b""
         return count, b"".join(self._parts(count, ends.tolist(), null_counts.tolist()))
+
+    def days(self, name: str, count: int) -> dict[int, int]:
+        """Days since 1970 → rows, of the block made last, by one of its moments.
+
+        Args:
+            name: of the moment's column, which has no NULL.
+            count: rows of the block.
+        """
+        (place,) = (place for place, (own, _, _) in enumerate(self._columns) if own == name)
+        moments = self._arrays[WIDTHS[Wire.MOMENT]][self._slots[place], :count].view(np.int64)
+        days, rows = np.unique(moments // _DAY_MS, return_counts=True)
+        return dict(zip(days.tolist(), rows.tolist(), strict=True))
 
     def _parts(self, count: int, ends: list[int], null_counts: list[int]) -> Iterator[Any]:
         """The pieces of a block."""

@@ -6,8 +6,10 @@ TTL that recompresses) of `analytics.telemetry`, which REPLACE PARTITION demands
 """
 
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 
 from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
@@ -19,6 +21,7 @@ from warehouse.warm_days import TELEMETRY
 
 _PREFIX = "telemetry__"
 _CHUNK_BYTES = 1 << 20
+_EPOCH = date(1970, 1, 1)
 _INSTALLATIONS_COLUMNS = (
     "owner String, installed_at DateTime64(6, 'UTC'), removed_at DateTime64(6, 'UTC'), "
     "vin String, origin String"
@@ -116,8 +119,8 @@ def cross_into(
     select: sql.Composable,
     insert: str,
     columns: Sequence[tuple[str, str, Wire]],
-) -> int:
-    """The same for many rows, in binary formats on both sides; returns the number of rows sent.
+) -> Counter[date]:
+    """The same for many rows, in binary formats on both sides; returns the rows sent, by the day of `time`.
 
     Args:
         client: of the insert.
@@ -130,24 +133,24 @@ def cross_into(
         BrokenCopyError: PostgreSQL does not answer with these columns.
     """
     crossing = Crossing(columns)
-    sent = 0
+    sent: Counter[date] = Counter()
     with connection.cursor() as cursor:
 
         def body() -> Generator[bytes]:
-            nonlocal sent
             yield f"{insert} format Native\n".encode()
             query = sql.SQL("copy ({}) to stdout (format binary)").format(select)
             with cursor.copy(query) as copy:
                 for piece in pieces(copy):
                     count, block = crossing.block(piece)
-                    sent += count
+                    for number, rows in crossing.days("time", count).items():
+                        sent[_EPOCH + timedelta(days=number)] += rows
                     if count:
                         yield block
 
         # without a table the body itself begins with the statement
         client.raw_insert("", insert_block=body())
-        if sent != cursor.rowcount:
-            message = f"{sent} rows crossed, PostgreSQL sent {cursor.rowcount}"
+        if sent.total() != cursor.rowcount:
+            message = f"{sent.total()} rows crossed, PostgreSQL sent {cursor.rowcount}"
             raise BrokenCopyError(message)
     return sent
 
