@@ -25,7 +25,7 @@ COLUMNS = (
     "time", "device_id", "vin", "lat", "lng", "speed_mph", "heading", "altitude_ft", "odometer",
     "dtc_codes", "event_id", "satellites", "hdop", "is_valid", "ignition", "odometer_gnss_m",
     "odometer_source", "raw_data", "received_at", "content_hash", "stream_position", "fuel_pct", "battery_v",
-    "rpm", "movement",
+    "rpm", "movement", "odometer_can_m", "odometer_obd_m",
 )  # fmt: skip
 
 
@@ -58,6 +58,8 @@ class Row:
     battery_v: float | None = None
     rpm: int | None = None
     movement: bool | None = None
+    odometer_can_m: int | None = None
+    odometer_obd_m: int | None = None
 
     @property
     def identity(self) -> tuple[str, datetime, int, int]:

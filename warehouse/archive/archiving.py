@@ -194,7 +194,10 @@ class _Archiving:
         ):
             local = Path(folder) / "day.parquet"
             before = sums.of_clickhouse(client, day)
-            facts = parquet.write_day(client, day, local)
+            try:
+                facts = parquet.write_day(client, day, local)
+            except ParityError as error:
+                return self._differs(state, f"ClickHouse and the file being written differ: {error}")
             if differences := facts.content.differences(before):
                 return self._differs(
                     state, f"ClickHouse and the written file differ in {', '.join(differences)}"

@@ -16,9 +16,12 @@ import pyarrow.parquet as pq
 
 from warehouse import columns
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Of what columns mean and how rows are ordered. A column that is added does not change it: readers take a
-column that a file lacks as null, and pass over those that they do not know."""
+column that a file lacks as null, and pass over those that they do not know.
+
+1: a column that a file lacks is null. 2: so it is, unless the footer's metadata say how it is derived
+(`derived`); a file without such a word is read the same in both."""
 
 ORDER: Final = ("vin", "time", "device_id", "event_id", "content_hash")
 """The order of rows, total because it ends with the identity."""
@@ -61,7 +64,7 @@ def _arrow_type(column: columns.Column) -> pa.DataType:
 
 
 def schema() -> pa.Schema:
-    """The columns of a file written now: all that ClickHouse holds."""
+    """The columns of an archived row: all that ClickHouse holds. A file may leave one out (`derived`)."""
     fields = [
         *((column.name, _arrow_type(column)) for column in columns.COPIED),
         *((name, pa.string()) for name in columns.RESOLVED),
@@ -75,8 +78,8 @@ def select_list() -> str:
     return ", ".join(schema().names)
 
 
-def writer_options() -> dict[str, Any]:
-    """Arguments of `pyarrow.parquet.ParquetWriter`.
+def writer_options(stored: pa.Schema) -> dict[str, Any]:
+    """Arguments of `pyarrow.parquet.ParquetWriter` for a file with these columns.
 
     Text that repeats is kept in dictionaries, times and counters as differences, the odometer in miles with
     its bytes apart, all else as it is, which ZSTD shrinks best (20 B a row over the days of the VED cars; all
@@ -85,7 +88,7 @@ def writer_options() -> dict[str, Any]:
     """
     encodings: dict[str, str] = {}
     dictionaries: list[str] = []
-    for field in schema():
+    for field in stored:
         if pa.types.is_int64(field.type) or pa.types.is_timestamp(field.type):
             encodings[field.name] = "DELTA_BINARY_PACKED"
         elif pa.types.is_list(field.type):
@@ -94,8 +97,8 @@ def writer_options() -> dict[str, Any]:
             dictionaries.append(field.name)
     # hashes are random: differences of them would only be longer
     encodings["content_hash"] = "PLAIN"
-    encodings["odometer"] = "BYTE_STREAM_SPLIT"
-    names = schema().names
+    if "odometer" in stored.names:
+        encodings["odometer"] = "BYTE_STREAM_SPLIT"
     return {
         "compression": "zstd",
         "compression_level": ZSTD_LEVEL,
@@ -104,7 +107,7 @@ def writer_options() -> dict[str, Any]:
         "write_statistics": True,
         "write_page_checksum": True,
         "bloom_filter_options": {"vin": {"ndv": BLOOM_VEHICLES, "fpp": 0.01}},
-        "sorting_columns": [pq.SortingColumn(names.index(name)) for name in ORDER],
+        "sorting_columns": [pq.SortingColumn(stored.names.index(name)) for name in ORDER],
         "data_page_version": "2.0",
         "version": "2.6",
         # Arrow's own copy of the schema says nothing that Parquet's does not, in 4 kB a file

@@ -48,6 +48,7 @@ class Manifest:
             "created_at": self.created_at.isoformat(),
             "tool_version": self.tool_version,
             "order": list(layout.ORDER),
+            "derived": dict(self.facts.derived),
             "columns": {name: asdict(sums) for name, sums in content.columns.items()},
         }
         return (json.dumps(body, indent=1) + "\n").encode()
@@ -71,7 +72,13 @@ class Manifest:
                 {name: ColumnSums(**sums) for name, sums in body["columns"].items()},
             )
             facts = FileFacts(
-                body["bytes"], body["sha256"], body["footer_bytes"], body["footer_sha256"], content
+                body["bytes"],
+                body["sha256"],
+                body["footer_bytes"],
+                body["footer_sha256"],
+                content,
+                # files of schema version 1 leave nothing out
+                dict(body.get("derived", {})),
             )
             return cls(
                 day=date.fromisoformat(body["day"]),

@@ -3,8 +3,8 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from clickhouse_connect.driver.client import Client
 
 from warehouse import warm_days
-from warehouse.archive import layout, sums
-from warehouse.archive.errors import DamagedError
+from warehouse.archive import derived, layout, sums
+from warehouse.archive.errors import DamagedError, ParityError
 from warehouse.archive.storage import CHUNK_BYTES
 from warehouse.archive.sums import ContentSums
 
@@ -46,6 +46,9 @@ class FileFacts:
     """Of the metadata at its end with the eight bytes after it. The metadata hold the SHA-256 of each row
     group, so whoever reads a part of the file can check what was read."""
     content: ContentSums
+    """Of the rows, with the columns that the file leaves out."""
+    derived: Mapping[str, str] = field(default_factory=dict)
+    """Columns that the file leaves out → how others of the same row say them."""
 
 
 class RowGroup(NamedTuple):
@@ -89,57 +92,77 @@ def write_day(client: Client, day: date, target: Path) -> FileFacts:
     The same rows give the same bytes with the same release of pyarrow.
 
     Raises:
+        ParityError: the day changed meanwhile, or ClickHouse and `derived` reckon miles differently.
         UnavailableError: by the client's context, if ClickHouse ends the stream.
     """
+    bounds = warm_days.day_bounds(day, day + timedelta(1))
+    rows = f"from {warm_days.TELEMETRY} where {warm_days.WITHIN_DAYS}"
+    differing = client.query(
+        f"select 1 {rows} and {derived.CLICKHOUSE_DIFFERING} limit 1", parameters=bounds
+    ).result_rows
+    query = f"select {layout.select_list()} {rows} order by {', '.join(layout.ORDER)}"
+    with client.raw_stream(query, bounds, settings=_SETTINGS, fmt="ArrowStream") as stream:
+        return write_rows(pa.ipc.open_stream(stream), target, leaves_out_odometer=not differing)
+
+
+def write_rows(batches: Iterable[pa.RecordBatch], target: Path, *, leaves_out_odometer: bool) -> FileFacts:
+    """Write rows that come in the archive's order.
+
+    Raises:
+        ParityError: the odometer was to be left out, and a row's metres do not say it.
+    """
     schema = layout.schema()
-    query = (
-        f"select {layout.select_list()} from {warm_days.TELEMETRY} where {warm_days.WITHIN_DAYS} "
-        f"order by {', '.join(layout.ORDER)}"
-    )
     content = ContentSums(columns={name: sums.ColumnSums() for name in schema.names})
-    stream = client.raw_stream(
-        query, warm_days.day_bounds(day, day + timedelta(1)), settings=_SETTINGS, fmt="ArrowStream"
-    )
+    said = dict(derived.WORDS) if leaves_out_odometer else {}
+    stored = pa.schema([column for column in schema if column.name not in said])
     groups: list[RowGroup] = []
     with (
-        stream,
         target.open("wb") as file,
         _HashingFile(file) as sink,
-        pq.ParquetWriter(sink, schema, **layout.writer_options()) as writer,
+        pq.ParquetWriter(sink, stored, **layout.writer_options(stored)) as writer,
     ):
         sink.next_part()  # the magic number at the beginning
-        pending: list[pa.RecordBatch] = []
-        rows = 0
-        for batch in pa.ipc.open_stream(stream):
-            pending.append(batch)
-            rows += batch.num_rows
-            while rows >= layout.ROW_GROUP_ROWS:
-                table = pa.Table.from_batches(pending)
-                _write_group(writer, table.slice(0, layout.ROW_GROUP_ROWS), schema, content)
-                groups.append(sink.next_part())
-                rest = table.slice(layout.ROW_GROUP_ROWS)
-                pending, rows = rest.to_batches(), rest.num_rows
-        if rows:
-            _write_group(writer, pa.Table.from_batches(pending), schema, content)
+        for table in _in_groups(batches):
+            group = table.cast(schema).combine_chunks()
+            if leaves_out_odometer and not derived.is_derivable(group):
+                message = (
+                    "a row's odometer is not what its metres say, though it was for every row of the day"
+                )
+                raise ParityError(message)
+            sums.add_batch(content, group)
+            writer.write_table(group.select(stored.names), row_group_size=layout.ROW_GROUP_ROWS)
             groups.append(sink.next_part())
-        writer.add_key_value_metadata({_GROUPS_KEY: json.dumps(groups)})
-    return _facts(target, content)
+        metadata = {_GROUPS_KEY: json.dumps(groups)}
+        if said:
+            metadata[derived.KEY] = json.dumps(said)
+        writer.add_key_value_metadata(metadata)
+    return _facts(target, content, said)
 
 
-def _write_group(writer: pq.ParquetWriter, table: pa.Table, schema: pa.Schema, content: ContentSums) -> None:
-    table = table.cast(schema).combine_chunks()
-    sums.add_batch(content, table)
-    writer.write_table(table, row_group_size=layout.ROW_GROUP_ROWS)
+def _in_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The rows as row groups of full size, the last one apart."""
+    pending: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        pending.append(batch)
+        rows += batch.num_rows
+        while rows >= layout.ROW_GROUP_ROWS:
+            table = pa.Table.from_batches(pending)
+            yield table.slice(0, layout.ROW_GROUP_ROWS)
+            rest = table.slice(layout.ROW_GROUP_ROWS)
+            pending, rows = rest.to_batches(), rest.num_rows
+    if rows:
+        yield pa.Table.from_batches(pending)
 
 
-def _facts(path: Path, content: ContentSums) -> FileFacts:
+def _facts(path: Path, content: ContentSums, said: Mapping[str, str]) -> FileFacts:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
         size = file.tell()
         footer = read_footer(file, size, path.name)
-    return FileFacts(size, digest.hexdigest(), len(footer), hashlib.sha256(footer).hexdigest(), content)
+    return FileFacts(size, digest.hexdigest(), len(footer), hashlib.sha256(footer).hexdigest(), content, said)
 
 
 def read_footer(file: BinaryIO, size: int, key: str) -> bytes:
@@ -177,10 +200,39 @@ def open_file(file: BinaryIO | str) -> pq.ParquetFile:
     return pq.ParquetFile(file, page_checksum_verification=True)
 
 
-def batches(file: pq.ParquetFile, names: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, a row group at a time."""
+def read_group(file: pq.ParquetFile, number: int, key: str, names: Sequence[str] | None = None) -> pa.Table:
+    """A row group's rows as they were archived: columns that the file leaves out are derived.
+
+    Args:
+        file: as `open_file` opens it.
+        number: of the row group.
+        key: the file's, for messages.
+        names: which columns, as far as the file knows them; all by default.
+
+    Raises:
+        DamagedError: it leaves out what cannot be derived.
+    """
+    schema = file.schema_arrow
+    there = list(schema.names)
+    if leaves_out := derived.is_left_out(schema, file.metadata.metadata, key):
+        if not derived.has_inputs(schema):
+            message = f"{key}: it leaves out {derived.NAME} and has not what it is derived from"
+            raise DamagedError(message)
+        there.append(derived.NAME)
+    wanted = there if names is None else [name for name in names if name in there]
+    if not leaves_out:
+        return file.read_row_group(number, columns=wanted)
+    return derived.completed(file.read_row_group(number, columns=derived.needed(wanted)), wanted)
+
+
+def batches(file: pq.ParquetFile, key: str) -> Iterator[pa.RecordBatch]:
+    """The rows of a file as they were archived, a row group at a time.
+
+    Raises:
+        DamagedError: see `read_group`.
+    """
     for number in range(file.num_row_groups):
-        yield from file.read_row_group(number, columns=names).to_batches()
+        yield from read_group(file, number, key).to_batches()
 
 
 def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -54,11 +54,13 @@ class ArchiveReader:
         try:
             with self._storage.open(file.key) as source:
                 metadata = self._metadata(file, source)
-                columns = [name for name in wanted.names if name in metadata.schema.to_arrow_schema().names]
                 tables = [
-                    pq.ParquetFile(
-                        _fetch_group(file, source, metadata, number), metadata=metadata
-                    ).read_row_group(number, columns=columns)
+                    parquet.read_group(
+                        pq.ParquetFile(_fetch_group(file, source, metadata, number), metadata=metadata),
+                        number,
+                        file.key,
+                        wanted.names,
+                    )
                     for number in sorted({n for vin in vins for n in row_groups(metadata, vin, start, end)})
                 ]
         except OfflineError as error:

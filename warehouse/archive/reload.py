@@ -26,7 +26,7 @@ def insert_file(client: Client, storage: ArchiveStorage, file: ArchivedFile, tab
         fetch_whole(storage, file.key, file.sha256, local)
         try:
             with parquet.open_file(local.name) as stored:
-                for batch in parquet.batches(stored):
+                for batch in parquet.batches(stored, file.key):
                     rows = parquet.conformed(pa.Table.from_batches([batch]), schema)
                     client.insert_arrow(table, rows)
                     row_count += rows.num_rows

@@ -55,7 +55,7 @@ def read_back(storage: ArchiveStorage, manifest: Manifest, *, key: str | None = 
         fetch_whole(storage, where, manifest.facts.sha256, local)
         try:
             with parquet.open_file(local.name) as file:
-                found = sums.of_batches(parquet.batches(file))
+                found = sums.of_batches(parquet.batches(file, where))
         except (pa.ArrowException, OSError) as error:
             message = f"{where}: it cannot be read ({type(error).__name__})"
             raise DamagedError(message) from error

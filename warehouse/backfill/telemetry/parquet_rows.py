@@ -1,4 +1,8 @@
-"""Parquet: a row group at a time; a damaged one is counted and the next one read."""
+"""Parquet: a row group at a time; a damaged one is counted and the next one read.
+
+Files of our own archive may leave the odometer in miles out and say so (`warehouse.archive.derived`); here
+they have it like all others.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +11,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from warehouse.archive import derived
+from warehouse.archive.errors import DamagedError
 from warehouse.backfill.telemetry.batches import BATCH_ROWS, Batch, RowFile, number_range
 from warehouse.backfill.telemetry.rejects import Reason, Reject, readable
 
@@ -19,9 +25,15 @@ class ParquetFile(RowFile):
         self._name = name
         self.names: list[str] = []
         self.rejects: list[Reject] = []
+        self._derives = False
         try:
             with pq.ParquetFile(path) as file:
-                self.names = file.schema_arrow.names
+                schema, metadata = file.schema_arrow, file.metadata.metadata
+            # one that others wrote anew may have kept the word and lost the metres: it has no odometer
+            self._derives = derived.is_left_out(schema, metadata, name) and derived.has_inputs(schema)
+            self.names = [*schema.names, derived.NAME] if self._derives else schema.names
+        except DamagedError as error:
+            self._set_aside(0, _first_line(error), 1)
         except (pa.ArrowException, OSError) as error:
             self._set_aside(0, f"no sound Parquet footer: {_first_line(error)}", 1)
 
@@ -35,6 +47,7 @@ class ParquetFile(RowFile):
         if not self.names:
             return
         wanted = [name for name in columns if name in self.names]
+        read_columns = derived.needed(wanted) if self._derives else wanted
         first = 1
         with pq.ParquetFile(self._path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
@@ -42,10 +55,11 @@ class ParquetFile(RowFile):
                 read = 0
                 try:
                     for batch in file.iter_batches(
-                        BATCH_ROWS, row_groups=[group], columns=wanted, use_threads=False
+                        BATCH_ROWS, row_groups=[group], columns=read_columns, use_threads=False
                     ):
                         batch.validate()
-                        yield _batch(batch, first + read)
+                        rows = derived.completed(batch, wanted) if self._derives else batch
+                        yield _batch(rows, first + read)
                         read += len(batch)
                 except (pa.ArrowException, OSError) as error:
                     lost = row_count - read
