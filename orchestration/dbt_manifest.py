@@ -97,6 +97,17 @@ def contracts(target: str) -> dict[str, dict[str, str]]:
     }
 
 
+def source_columns(target: str, table: str) -> dict[str, str]:
+    """What the project says of each column of a table that dbt reads and does not make."""
+    manifest = json.loads(ensure_manifest(target).read_text())
+    return {
+        column["name"]: column["description"]
+        for source in manifest["sources"].values()
+        if source["identifier"] == table
+        for column in source["columns"].values()
+    }
+
+
 def _parse(target: str) -> None:
     parsed = subprocess.run(
         [

@@ -6,6 +6,7 @@ from typing import Any, Final
 import dagster as dg
 
 from orchestration import plots
+from orchestration.dbt_manifest import source_columns
 from orchestration.dbt_metadata import size_metadata, table_schema
 from orchestration.partitions import DAY, Days
 from telematics.clock import utc_today
@@ -50,7 +51,9 @@ def of_table(settings: Settings, days: Days) -> Metadata:
     with clients.clickhouse(settings) as client:
         size = measures.table_size(client, "telemetry")
         found: Metadata = {
-            "dagster/column_schema": table_schema(measures.warm_columns(client).get("telemetry", {}), {}),
+            "dagster/column_schema": table_schema(
+                measures.warm_columns(client).get("telemetry", {}), source_columns("clickhouse", "telemetry")
+            ),
             "dagster/row_count": size.rows,
             **size_metadata(size, "table_"),
         }

@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.dbt_manifest import PROJECT, TARGETS, digest_of, ensure_manifest, source_files
+from orchestration.dbt_manifest import (
+    PROJECT,
+    TARGETS,
+    digest_of,
+    ensure_manifest,
+    source_columns,
+    source_files,
+)
+from warehouse import columns
 
 
 def test_what_dbt_made_is_not_a_source():
@@ -32,3 +40,10 @@ def test_a_current_manifest_is_not_made_again(target: str):
     assert json.loads(path.read_text())["metadata"]["adapter_type"] == {
         "timescale": "postgres", "clickhouse": "clickhouse"
     }[target]  # fmt: skip
+
+
+def test_every_column_of_the_records_is_described():
+    stored = {column.name for column in columns.COPIED} | {*columns.RESOLVED, *columns.DERIVED}
+    said = source_columns("clickhouse", "telemetry")
+    assert said.keys() == stored
+    assert all(said.values())
