@@ -1,6 +1,6 @@
 """Sensors that bring days up to date: written again after they were loaded, or loaded by a backfill."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Final
 
@@ -38,19 +38,7 @@ def late_days_sensor(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Days that were written again after they were loaded are loaded and built again, and only they."""
-    if is_running(context.instance, refresh_job.name, CAUSE):
-        yield dg.SkipReason("the last late days are still being refreshed")
-        return
-    try:
-        late = dirty.dirty_days(settings)
-    except UnavailableError as error:
-        yield dg.SkipReason(str(error))
-        return
-    ranges = ranges_to_refresh(late, settings.first_day, utc_today())
-    if not ranges:
-        yield dg.SkipReason("no loaded day was written since")
-    for first, until in ranges:
-        yield dg.RunRequest(run_config=QUIET, tags={CAUSE_TAG: CAUSE, **range_tags(first, until)})
+    return _requests(context, settings, CAUSE, dirty.dirty_days, "no loaded day was written since")
 
 
 @dg.sensor(
@@ -62,16 +50,29 @@ def backfilled_days_sensor(
     context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Days that `piston backfill` loaded last are loaded once more, which loses nothing, and built."""
-    if is_running(context.instance, refresh_job.name, BACKFILL_CAUSE):
-        yield dg.SkipReason("the last backfilled days are still being built")
+    return _requests(
+        context, settings, BACKFILL_CAUSE, backfilled_days, "no day was backfilled since it was built"
+    )
+
+
+def _requests(
+    context: dg.SensorEvaluationContext,
+    settings: Settings,
+    cause: str,
+    find: Callable[[Settings], list[date]],
+    none_found: str,
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Runs over the days that are found, while none for this cause is at work."""
+    if is_running(context.instance, refresh_job.name, cause):
+        yield dg.SkipReason(f"the last {cause} are still being refreshed")
         return
     try:
-        days = backfilled_days(settings)
+        days = find(settings)
     except UnavailableError as error:
         yield dg.SkipReason(str(error))
         return
     ranges = ranges_to_refresh(days, settings.first_day, utc_today())
     if not ranges:
-        yield dg.SkipReason("no day was backfilled since it was built")
+        yield dg.SkipReason(none_found)
     for first, until in ranges:
-        yield dg.RunRequest(run_config=QUIET, tags={CAUSE_TAG: BACKFILL_CAUSE, **range_tags(first, until)})
+        yield dg.RunRequest(run_config=QUIET, tags={CAUSE_TAG: cause, **range_tags(first, until)})
