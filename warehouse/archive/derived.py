@@ -1,7 +1,7 @@
 """The odometer in miles, left out of a file whose rows all say it by their metres, bit by bit.
 
 A device has one odometer. `odometer_source` names it, and its metres become miles by one division
-(`ingest.sink.rows.stamp_odometer`). In a file of the VED cars the miles cost 4.5 of 19.9 bytes a row, and say
+(`ingest.sink.rows.stamp_odometer`). In files of the VED cars the miles cost 4.6 of 19.8 bytes a row, and say
 nothing new. A file leaves them out if for every row of the day this division gives the very bits that
 ClickHouse holds, and null where the source or its metres are null. One row with a word of its own, as a
 partner's, keeps the column for the whole day.
