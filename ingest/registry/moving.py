@@ -63,7 +63,7 @@ _RESTAMP: Final = f"""
     moved as (
         update telemetry as t
         set vin = placed.vin,
-            odometer = placed.metres / {METRES_PER_MILE},
+            odometer = placed.metres::double precision / {METRES_PER_MILE}::double precision,
             odometer_source = case when placed.metres is not null then placed.odometer_source end
         from placed
         where t.device_id = %(imei)s and t.time >= %(since)s::timestamptz and t.time = placed.time

@@ -86,6 +86,26 @@ def test_rows_of_after_the_move_go_to_the_new_car_and_their_day_is_loaded_again(
     assert source["odometer_source"] == "can"
 
 
+def test_miles_after_a_move_are_those_of_the_sink_to_the_last_bit(bench: Bench, vehicle: Vehicle) -> None:
+    """A division of decimals gives other last bits in one of five; the archive tells the two apart."""
+    metres = {second: 70_000_001 + 12_345_677 * second for second in range(40)}
+    sink, _ = bench.sink()
+    sink.handle(
+        [
+            make_message(
+                make_frame(make_record(NOON_MS + 1000 * second, [IoElement(87, 4, value)])),
+                imei=vehicle.imei,
+                offset=bench.first_offset + second,
+            )
+            for second, value in metres.items()
+        ]
+    )
+    stored = [row["odometer"] for row in bench.rows(vehicle.imei)]
+    assert move(bench, vehicle.imei, fresh_vin(), 0) == len(metres)
+    assert [row["odometer"] for row in bench.rows(vehicle.imei)] == stored
+    assert stored == [value / 1609.344 for value in metres.values()]
+
+
 def test_what_a_sink_stored_before_it_knew_is_found_by_a_second_look(bench: Bench, vehicle: Vehicle) -> None:
     sink, _ = bench.sink()
     sink.handle(frames(bench, vehicle.imei, 0))
