@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from cli.demo.answers import Comparison, Partner, Stores
 from cli.demo.stages import DayRange
 from telematics.settings import Settings
+from warehouse.prediction_checks import predictions_cover_fleet
 
 COMPONENT: Final = "battery"
 SEED: Final = 102
@@ -104,10 +105,13 @@ def features_to_build(loaded: LoadedDays, telemetry: DayRange | None, today: dat
     return DayRange(loaded.first_signal, until) if loaded.first_signal < until else None
 
 
-def is_scored(warm: Client, today: date) -> bool:
-    """Whether the newest day that is over has predictions."""
+def is_scored(settings: Settings, warm: Client, today: date) -> bool:
+    """Whether the newest day that is over has predictions, and every vehicle heard lately has one.
+
+    A folder that was first filled without the recorded drives lacks those of the recorded cars.
+    """
     scored = warm.query("select max(as_of) from analytics.maintenance_predictions").result_rows[0][0]
-    return bool(scored >= today - timedelta(days=1))
+    return bool(scored >= today - timedelta(days=1)) and predictions_cover_fleet(settings, today).passed
 
 
 def riskiest(warm: Client) -> str:

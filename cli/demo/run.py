@@ -93,7 +93,7 @@ def run() -> None:
         with steps.step("Battery model: training set, candidate, gate, champion"):
             _train(settings)
         with steps.step("Predictions and health scores, published"):
-            _score(stores)
+            _score(settings, stores)
         with steps.step("Dagster"):
             control.start_services(settings, LATE_SERVICES, progress=say)
         with steps.step("Answers over HTTP, compared with SQL"):
@@ -169,9 +169,9 @@ def _train(settings: Settings) -> None:
         _launch("training_job")
 
 
-def _score(stores: Stores) -> None:
-    if fleet.is_scored(stores.warm, utc_today()):
-        say("the newest day is scored already")
+def _score(settings: Settings, stores: Stores) -> None:
+    if fleet.is_scored(settings, stores.warm, utc_today()):
+        say("the newest day is scored already, every vehicle of it")
     else:
         _launch("scoring_job")
 
