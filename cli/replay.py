@@ -76,15 +76,17 @@ def ved(
 
 @replay.command()
 def verify(as_json: AsJson = False) -> None:
-    """Compare every ledger with the stores, in both directions; ends with 1 where they differ."""
-    from simulation.replay.reconciliation import find_ledgers
+    """Compare every ledger with all tiers, in both directions; ends with 1 where they differ."""
+    from cli.archived_records import ArchivedRecords
+    from simulation.replay.reconciliation import devices_of, find_ledgers
     from simulation.replay.reconciliation import verify as verify_ledgers
     from simulation.replay.run import state_folder
     from simulation.replay.stored import Stores
 
     settings = load_settings()
     ledgers = find_ledgers(state_folder(settings))
-    with Stores.open(settings) as stores:
+    archive = ArchivedRecords(settings, devices_of(ledgers), _tell)
+    with Stores.open(settings, archive) as stores:
         found = []
         for each in verify_ledgers(ledgers, stores):
             found.append(each)
@@ -92,7 +94,8 @@ def verify(as_json: AsJson = False) -> None:
                 verdict = "equal" if each.is_equal else "DIFFERS"
                 print(
                     f"{each.name}: {verdict}; sent {each.sent:,}, acknowledged {each.acknowledged:,}, "
-                    f"stored {each.stored:,} (hot {each.hot:,}, warm {each.warm:,}); "
+                    f"stored {each.stored:,} (hot {each.hot:,}, warm {each.warm:,}, "
+                    f"archived {each.archived:,}); "
                     f"missing {each.missing:,}, foreign {each.foreign:,}, "
                     f"doubled {each.doubled:,}, pending {each.pending:,}",
                     flush=True,
@@ -125,6 +128,10 @@ def compare(as_json: AsJson = False) -> None:
     console.print(recorded_drives.table(cars))
     for name, value in figures.items():
         console.print(f"{name.replace('_', ' ')}: {value:g}")
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _vehicle_ids(text: str | None) -> list[int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simulation.device.records import Identities, Ints
+from simulation.device.records import IDENTITY, Identities, Ints
 from simulation.replay.ledger import LEDGER_SUFFIX, read_ledger
 from simulation.replay.stored import Stores
 from telematics.errors import NotFoundError
@@ -29,7 +29,8 @@ class Reconciliation:
         acknowledged: of these.
         hot: rows in TimescaleDB.
         warm: rows in ClickHouse.
-        stored: distinct records over both.
+        archived: rows in the archive, of days that it serves.
+        stored: distinct records over all tiers.
         missing: acknowledged and nowhere stored.
         foreign: stored and never sent.
         doubled: rows too many within a tier.
@@ -41,6 +42,7 @@ class Reconciliation:
     acknowledged: int
     hot: int
     warm: int
+    archived: int
     stored: int
     missing: int
     foreign: int
@@ -54,31 +56,36 @@ class Reconciliation:
 
 
 def reconcile(
-    name: str, sent: Identities, acknowledged: int, hot: Identities, warm: Identities
+    name: str,
+    sent: Identities,
+    acknowledged: int,
+    hot: Identities,
+    warm: Identities,
+    archived: Identities | None = None,
 ) -> Reconciliation:
     """Compare one device's records; the first `acknowledged` of `sent` were acknowledged.
 
-    The identities of all four are numbered together, after which every question is one about sets of small
+    The identities of all are numbered together, after which every question is one about sets of small
     integers.
     """
-    numbers = _numbered(sent, hot, warm)
-    sent_numbers, hot_numbers, warm_numbers = numbers
+    numbers = _numbered(sent, hot, warm, np.empty(0, IDENTITY) if archived is None else archived)
+    sent_numbers, *tier_numbers = numbers
     size = max((int(each.max()) + 1 for each in numbers if len(each)), default=0)
     in_sent = np.bincount(sent_numbers, minlength=size) > 0
     in_acknowledged = np.bincount(sent_numbers[:acknowledged], minlength=size) > 0
-    in_hot = np.bincount(hot_numbers, minlength=size)
-    in_warm = np.bincount(warm_numbers, minlength=size)
-    in_stores = (in_hot + in_warm) > 0
+    tiers = [np.bincount(each, minlength=size) for each in tier_numbers]
+    in_stores = np.sum(tiers, axis=0) > 0
     return Reconciliation(
         name=name,
         sent=int(in_sent.sum()),
         acknowledged=int(in_acknowledged.sum()),
         hot=len(hot),
         warm=len(warm),
+        archived=0 if archived is None else len(archived),
         stored=int(in_stores.sum()),
         missing=int((in_acknowledged & ~in_stores).sum()),
         foreign=int((in_stores & ~in_sent).sum()),
-        doubled=int(np.maximum(in_hot - 1, 0).sum() + np.maximum(in_warm - 1, 0).sum()),
+        doubled=sum(int(np.maximum(tier - 1, 0).sum()) for tier in tiers),
         pending=int((in_sent & ~in_acknowledged & ~in_stores).sum()),
     )
 
@@ -129,4 +136,14 @@ def verify(ledgers: Sequence[Path], stores: Stores) -> Iterator[Reconciliation]:
             content.acknowledged,
             stores.hot.identities(imei),
             stores.warm.identities(imei),
+            stores.archive.identities(imei),
         )
+
+
+def devices_of(ledgers: Sequence[Path]) -> list[str]:
+    """The IMEIs that ledgers are about.
+
+    Raises:
+        LedgerDamagedError: a ledger cannot be read.
+    """
+    return [str(read_ledger(path).pin["imei"]) for path in ledgers]

@@ -76,17 +76,30 @@ class WarmStore:
         return np.frombuffer(content, IDENTITY)
 
 
-class Stores:
-    """Both tiers, open."""
+class NoStore:
+    """A tier that holds nothing."""
 
-    def __init__(self, hot: IdentityStore, warm: IdentityStore) -> None:
+    def identities(self, _: str) -> Identities:
+        """None."""
+        return np.empty(0, IDENTITY)
+
+
+class Stores:
+    """The tiers, open."""
+
+    def __init__(self, hot: IdentityStore, warm: IdentityStore, archive: IdentityStore | None = None) -> None:
         self.hot = hot
         self.warm = warm
+        self.archive = archive or NoStore()
 
     @classmethod
     @contextmanager
-    def open(cls, settings: Settings) -> Iterator[Self]:
-        """Connect to both.
+    def open(cls, settings: Settings, archive: IdentityStore | None = None) -> Iterator[Self]:
+        """Connect to both servers.
+
+        Args:
+            settings: where they are.
+            archive: what tells of days that left ClickHouse.
 
         Raises:
             UnavailableError: one does not answer.
@@ -115,6 +128,6 @@ class Stores:
                 )
                 raise UnavailableError(message) from error
             try:
-                yield cls(HotStore(connection), WarmStore(client))
+                yield cls(HotStore(connection), WarmStore(client), archive)
             finally:
                 client.close()

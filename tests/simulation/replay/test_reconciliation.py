@@ -3,7 +3,7 @@ import pytest
 
 from simulation.device.records import IDENTITY
 from simulation.replay.ledger import Ledger
-from simulation.replay.reconciliation import find_ledgers, reconcile, verify
+from simulation.replay.reconciliation import devices_of, find_ledgers, reconcile, verify
 from simulation.replay.stored import Stores
 from telematics.errors import NotFoundError
 from tests.simulation.replay.sources import make_identities
@@ -11,8 +11,8 @@ from tests.simulation.replay.sources import make_identities
 NONE = np.zeros(0, IDENTITY)
 
 
-def compare(sent, acknowledged, hot=NONE, warm=NONE):
-    return reconcile("Car_1", sent, acknowledged, hot, warm)
+def compare(sent, acknowledged, hot=NONE, warm=NONE, archived=NONE):
+    return reconcile("Car_1", sent, acknowledged, hot, warm, archived)
 
 
 def test_both_tiers_together_hold_what_was_sent():
@@ -20,6 +20,16 @@ def test_both_tiers_together_hold_what_was_sent():
     assert found.is_equal
     assert (found.sent, found.acknowledged, found.stored, found.hot, found.warm) == (4, 4, 4, 2, 2)
     assert (found.missing, found.foreign, found.doubled, found.pending) == (0, 0, 0, 0)
+
+
+def test_what_left_clickhouse_for_the_archive_is_stored():
+    found = compare(make_identities(1, 2, 3), 3, make_identities(3), make_identities(2), make_identities(1))
+    assert found.is_equal
+    assert (found.stored, found.archived, found.missing) == (3, 1, 0)
+    twice = compare(make_identities(1), 1, archived=make_identities(1, 1))
+    assert (twice.doubled, twice.is_equal) == (1, False)
+    foreign = compare(make_identities(1), 1, archived=make_identities(1, 9))
+    assert (foreign.foreign, foreign.is_equal) == (1, False)
 
 
 def test_a_merged_day_that_is_still_hot_counts_once():
@@ -85,8 +95,10 @@ def test_every_ledger_of_a_folder_is_compared_by_its_own_device(tmp_path):
             ledger.acknowledge(len(rows))
     stores = Stores(
         Tier({first: make_identities(1), second: NONE}),
-        Tier({first: make_identities(2), second: make_identities(3, 4)}),
+        Tier({first: NONE, second: make_identities(3, 4)}),
+        Tier({first: make_identities(2), second: NONE}),
     )
+    assert devices_of(find_ledgers(tmp_path)) == [first, second]
     one, two = verify(find_ledgers(tmp_path), stores)
     assert (one.name, one.is_equal, one.stored) == ("A", True, 2)
     assert (two.name, two.is_equal, two.foreign) == ("B", False, 1)
