@@ -9,8 +9,9 @@ are set aside are reported by.
 import hashlib
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,7 +61,7 @@ def is_readable(name: str) -> bool:
     return suffix in CSV | NDJSON or (suffix in PARQUET and codec is None)
 
 
-class Source:
+class Source(ABC):
     """A history's files, and how to come by one of them on the local disk."""
 
     def __init__(self, files: Sequence[SourceFile], skipped: Sequence[str]) -> None:
@@ -68,10 +69,9 @@ class Source:
         self.skipped = tuple(skipped)
         """Names that are of no format that is read here, or no UTF-8."""
 
-    @contextmanager
-    def local(self, file: SourceFile) -> Iterator[Path]:
+    @abstractmethod
+    def local(self, file: SourceFile) -> AbstractContextManager[Path]:
         """The file on the local disk."""
-        raise NotImplementedError
 
     def digest(self, *others: bytes) -> str:
         """32 hex characters that stand for the files and for whatever else decides about their rows."""

@@ -21,7 +21,8 @@ class Frozen:
     async def fleet_page(
         self, access: VehiclesAccess, asked: Asked, limit: int, after: str | None
     ) -> FleetPage:
-        raise NotImplementedError
+        message = "one vehicle was asked for"
+        raise AssertionError(message)
 
 
 async def test_the_tier_that_is_waited_for_is_named(world: World) -> None:
