@@ -16,12 +16,12 @@ archive        archive/telemetry: days past their time in ClickHouse
 checks         warehouse.checks as asset checks
 mart_checks    checks that span the marts: schema, every record, built on time
 jobs           jobs and schedules
-late_days      the sensor of late days
+late_days      the sensors of days that were written again, or loaded from files
 automation     conditions on which assets and checks run by themselves, and their sensor
 load_metadata  what a load shows of days, table and tiers; plots draws it
 faults         which errors are worth another try
 failures       what failed, as CloudEvents; failure_alerts posts them, by webhook
-orphans        runs whose process is gone are closed
+orphans        runs whose process is gone are closed; tied: a program that ends with its run
 home, storage  the instance: its folder, its settings, its event log in PostgreSQL
 launch, serve  one run in a process; code server, web server and daemon in the foreground
 

@@ -4,7 +4,9 @@ archiving      a day out of ClickHouse: written, stored, read back, compared, ha
 verification   a stored file against its manifest and the ledger
 restoring      days in an offline storage class
 reload         an archived day back into ClickHouse, for a load
-reading        one vehicle's rows of archived days
+reading        single vehicles' rows of archived days
+identities     which records of some devices the archive holds
+derived        the column that a file leaves out because others say it
 ledger         `day_archives`: which file holds which day
 layout, parquet, sums, manifest     what a file looks like
 storage, folder, s3                 where it lies
