@@ -37,13 +37,13 @@ from benchmarks.workload import DEVICE_COUNT, Traffic
 from ingest.alerts.alert import Alert
 from ingest.live.compiled_reader import CompiledReader
 from ingest.live.metrics import LiveMetrics
-from ingest.live.offsets import LogSpan
 from ingest.live.reading import BatchReader, ReferenceReader
 from ingest.live.service import LiveWriter
 from ingest.live.store import LiveStore, connect
 from ingest.registry.timeline import InstallationTimeline
 from ingest.registry_cache import RegistryCache
 from ingest.stream.identity import StreamIdentity
+from ingest.stream.log_spans import LogSpan
 from ingest.stream.messages import Transport, encode_headers
 from stack import preflight
 from stack.account import server_account

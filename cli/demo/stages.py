@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import psycopg
 import redis
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, TopicPartition
 
+from ingest.stream.log_spans import partitions_of, read_spans
 from telematics.errors import UnavailableError
-from telematics.names import KAFKA_PARTITIONS, SINK_GROUP, Topic
+from telematics.names import SINK_GROUP, Topic
 from telematics.settings import Settings
 
 Connection = psycopg.Connection[Any]
@@ -37,18 +37,8 @@ class DayRange(NamedTuple):
 
 def kafka_frames(settings: Settings) -> int:
     """Frames ever written to the topic (end offsets, so retention does not lower it)."""
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "piston.demo", "log_level": 0}
-    )
-    try:
-        return sum(
-            consumer.get_watermark_offsets(
-                TopicPartition(Topic.AVL_FRAMES, number), timeout=_KAFKA_TIMEOUT_S
-            )[1]
-            for number in range(KAFKA_PARTITIONS)
-        )
-    finally:
-        consumer.close()
+    spans = read_spans(settings.kafka_bootstrap, partitions_of(Topic.AVL_FRAMES), _KAFKA_TIMEOUT_S)
+    return sum(span.end for span in spans.values())
 
 
 def sunk_frames(hot: Connection) -> int:

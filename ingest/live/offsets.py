@@ -20,10 +20,10 @@ from typing import Final, NamedTuple, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
+from ingest.stream.log_spans import LogSpan, Partition
 from ingest.stream.messages import RawMessage
 
 MessageT = TypeVar("MessageT", bound=RawMessage)
-Partition = tuple[str, int]
 Incarnations = Mapping[Partition, str]
 
 _SHORTENED: Final = "~"
@@ -37,15 +37,6 @@ class Move(NamedTuple):
     field: bytes
     expected: bytes
     written: bytes
-
-
-class LogSpan(NamedTuple):
-    """The offsets that a partition's log holds."""
-
-    start: int
-    """Of the oldest message that retention has left."""
-    end: int
-    """Of the next message that will be written."""
 
 
 class _Place(NamedTuple):

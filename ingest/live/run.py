@@ -20,7 +20,6 @@ from ingest.alerts.service import AlertMetrics, AlertWriter
 from ingest.collecting import spare_collector
 from ingest.device_time import DeviceTimes
 from ingest.live.compiled_reader import CompiledReader
-from ingest.live.log_spans import read_spans
 from ingest.live.metrics import LiveMetrics
 from ingest.live.service import LiveWriter
 from ingest.live.store import LiveStore, connect
@@ -28,6 +27,7 @@ from ingest.live.vehicle_origins import VehicleOrigins
 from ingest.registry_cache import RegistryCache, RegistryReader
 from ingest.stream.consumer import BatchConsumer, ConsumerOptions
 from ingest.stream.identity import read_identity
+from ingest.stream.log_spans import read_spans
 from telematics.names import ALERTS_GROUP, LIVE_GROUP, Topic
 from telematics.settings import Settings
 

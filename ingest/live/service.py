@@ -25,12 +25,13 @@ from confluent_kafka import Message, TopicPartition
 
 from ingest.alerts.publisher import AlertPublisher
 from ingest.live.metrics import LiveMetrics
-from ingest.live.offsets import LiveOffsets, LogSpan, Partition
+from ingest.live.offsets import LiveOffsets
 from ingest.live.reading import BatchReader
 from ingest.live.store import LiveStore
 from ingest.registry_cache import RegistryCache, imeis_of
 from ingest.stream.consumer import StreamRewindError
 from ingest.stream.identity import StreamIdentity
+from ingest.stream.log_spans import LogSpan, Partition
 from telematics.errors import UnavailableError
 
 ReadSpans = Callable[[Collection[Partition]], Mapping[Partition, LogSpan]]

@@ -7,16 +7,16 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from ingest.stream.identity import read_identity
 from ingest.stream.kafka_log import KafkaErrorLog
+from ingest.stream.log_spans import partitions_of, read_spans
 from ingest.stream.messages import FrameMessage, MalformedMessageError, decode_frame
 from telematics.errors import UnavailableError
 from telematics.names import Topic
 
 _ANSWER_S: Final = 20.0
-_RETRY_S: Final = 0.25
 _BATCH: Final = 1000
 
 
@@ -83,15 +83,8 @@ class QuarantineTopic:
         Raises:
             UnavailableError: Kafka does not answer.
         """
-        deadline = time.monotonic() + _ANSWER_S
-        while True:
-            try:
-                return self._read_spans()
-            except KafkaException as error:
-                # a topic that was just made, or a broker that just started, has no leader for a moment
-                if time.monotonic() > deadline:
-                    raise self._unavailable(error.args[0].name()) from error
-            time.sleep(_RETRY_S)
+        spans = read_spans(self._bootstrap, partitions_of(Topic.QUARANTINE), _ANSWER_S)
+        return {number: Span(*span) for (_, number), span in spans.items()}
 
     def read(self, partition: int, span: Span) -> Iterator[FrameMessage]:
         """The frames there, in order. One `read` at a time.
@@ -124,17 +117,6 @@ class QuarantineTopic:
                     self.malformed_count += 1
                 if offset == span.until - 1:
                     return
-
-    def _read_spans(self) -> dict[int, Span]:
-        partitions = self._consumer.list_topics(Topic.QUARANTINE, _ANSWER_S).topics[Topic.QUARANTINE]
-        return {
-            number: Span(
-                *self._consumer.get_watermark_offsets(
-                    TopicPartition(Topic.QUARANTINE, number), timeout=_ANSWER_S
-                )
-            )
-            for number in sorted(partitions.partitions)
-        }
 
     def _unavailable(self, reason: str) -> UnavailableError:
         return UnavailableError(

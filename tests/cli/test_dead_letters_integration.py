@@ -11,8 +11,9 @@ from typer.testing import CliRunner, Result
 
 from cli.main import build
 from ingest.dead_letters.models import DeadLetter
+from ingest.stream.log_spans import partitions_of, read_spans
 from telematics.errors import PistonError
-from telematics.names import KAFKA_PARTITIONS, Topic
+from telematics.names import Topic
 from telematics.settings import Settings
 from tests.ingest.dead_letters.making import make_letter
 from tests.ingest.making import fresh_imei
@@ -85,12 +86,10 @@ def test_a_replayed_letter_is_in_its_topic_with_key_and_headers(piston, park, st
     consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap, "group.id": f"test.{imei}"})
     consumer.assign(
         [
-            TopicPartition(
-                Topic.AVL_FRAMES,
-                number,
-                consumer.get_watermark_offsets(TopicPartition(Topic.AVL_FRAMES, number), 10)[1],
-            )
-            for number in range(KAFKA_PARTITIONS)
+            TopicPartition(topic, number, span.end)
+            for (topic, number), span in read_spans(
+                stack.kafka_bootstrap, partitions_of(Topic.AVL_FRAMES)
+            ).items()
         ]
     )
     result = piston("replay", "--all", "--device", imei, "--json")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from cli.main import build
 from ingest.codec8.encoding import encode_tcp_frame, wrap_tcp
 from ingest.codec8.records import CodecId, CommandMessage, CommandType
+from ingest.stream.log_spans import partitions_of, read_spans
 from stack.services import environment_of
 from telematics.clock import rfc3339_ms
 from telematics.errors import PistonError
@@ -112,13 +113,8 @@ def is_drained(settings: Settings) -> bool:
             Topic.AVL_FRAMES,
         )
     }
-    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test.quarantine"})
-    with closing(consumer):
-        return all(
-            stored.get(number, 0)
-            == consumer.get_watermark_offsets(TopicPartition(Topic.AVL_FRAMES, number), 10)[1]
-            for number in range(KAFKA_PARTITIONS)
-        )
+    spans = read_spans(settings.kafka_bootstrap, partitions_of(Topic.AVL_FRAMES))
+    return all(stored.get(number, 0) == span.end for (_, number), span in spans.items())
 
 
 def responses(settings: Settings, imei: str) -> list[dict[str, object]]:

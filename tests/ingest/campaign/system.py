@@ -17,12 +17,13 @@ import psycopg
 import redis
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from ingest.live.store import connect as connect_valkey
 from ingest.registry.models import Family, NewDevice
 from ingest.registry.repository import connect, register_fleet
+from ingest.stream.log_spans import partitions_of, read_spans
 from migrations.apply import upgrade
 from stack import control
 from stack.layout import Layout
@@ -32,7 +33,6 @@ from telematics import stream_position
 from telematics.errors import UnavailableError
 from telematics.names import (
     ALERTS_GROUP,
-    KAFKA_PARTITIONS,
     LIVE_OFFSETS_KEY,
     SINK_GROUP,
     Origin,
@@ -80,10 +80,6 @@ class System:
         self._open = ExitStack()
         self._valkey = connect_valkey(settings)
         self._open.callback(self._valkey.close)
-        self._consumer = Consumer(
-            {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "campaign", "log_level": 0}
-        )
-        self._open.callback(self._consumer.close)
         self._admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 0})
 
     def close(self) -> None:
@@ -230,8 +226,10 @@ class System:
 
     def _ends(self, topic: Topic) -> dict[int, int]:
         return {
-            number: self._consumer.get_watermark_offsets(TopicPartition(topic, number), _TIMEOUT_S)[1]
-            for number in range(KAFKA_PARTITIONS)
+            number: span.end
+            for (_, number), span in read_spans(
+                self.settings.kafka_bootstrap, partitions_of(topic), _TIMEOUT_S
+            ).items()
         }
 
     def _timescale(self) -> "psycopg.Connection[Any]":

@@ -18,10 +18,11 @@ from ingest.codec8.encoding import encode_udp_acknowledgement, encode_udp_datagr
 from ingest.codec8.records import AvlPacket, CodecId, UdpDatagram
 from ingest.registry.models import NewDevice
 from ingest.registry.repository import connect, register_fleet
+from ingest.stream.log_spans import partitions_of, read_spans
 from ingest.stream.messages import decode_frame
 from stack.layout import Layout
 from stack.supervision import Supervisor
-from telematics.names import KAFKA_PARTITIONS, Topic
+from telematics.names import Topic
 from telematics.settings import Settings
 from tests.ingest.codec8 import wire
 from tests.ingest.services import ServiceProcess, free_port, service, wait_for_port
@@ -138,10 +139,8 @@ def stored_frames(settings: Settings, imeis: set[str]) -> dict[str, set[bytes]]:
     consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": f"test.{min(imeis)}"})
     found: dict[str, set[bytes]] = defaultdict(set)
     with closing(consumer):
-        ends = {}
-        for number in range(KAFKA_PARTITIONS):
-            partition = TopicPartition(Topic.AVL_FRAMES, number)
-            ends[number] = consumer.get_watermark_offsets(partition, timeout=20)[1]
+        spans = read_spans(settings.kafka_bootstrap, partitions_of(Topic.AVL_FRAMES), 20)
+        ends = {number: span.end for (_, number), span in spans.items()}
         consumer.assign([TopicPartition(Topic.AVL_FRAMES, number, 0) for number in ends])
         deadline = time.monotonic() + PATIENCE_S
         while ends and time.monotonic() < deadline:

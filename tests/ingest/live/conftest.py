@@ -14,13 +14,13 @@ from ingest.alerts.publisher import AlertsUndeliveredError
 from ingest.codec8.records import IoElement
 from ingest.live.compiled_reader import CompiledReader
 from ingest.live.metrics import LiveMetrics
-from ingest.live.offsets import LogSpan, Partition
 from ingest.live.reading import BatchReader, ReferenceReader
 from ingest.live.service import LiveWriter
 from ingest.live.store import LiveStore, connect
 from ingest.registry.timeline import InstallationTimeline
 from ingest.registry_cache import RegistryCache
 from ingest.stream.identity import StreamIdentity
+from ingest.stream.log_spans import LogSpan, Partition
 from telematics.errors import UnavailableError
 from telematics.names import LIVE_OFFSETS_KEY, Origin, Topic
 from telematics.settings import Settings

@@ -10,11 +10,11 @@ import redis
 from confluent_kafka import Producer
 
 from ingest.codec8.records import IoElement
-from ingest.live.log_spans import read_spans
 from ingest.live.store import connect as connect_redis
 from ingest.registry.models import Family, NewDevice
 from ingest.registry.repository import add_device, connect
 from ingest.stream.identity import read_identity
+from ingest.stream.log_spans import read_spans
 from ingest.stream.messages import Transport, encode_headers
 from ingest.stream.reading_form import parse_reading
 from ingest.stream.readings import encode_reading, encode_reading_headers, partner_device_id

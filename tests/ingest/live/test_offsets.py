@@ -1,6 +1,7 @@
 from confluent_kafka import OFFSET_BEGINNING
 
-from ingest.live.offsets import LiveOffsets, LogSpan, Move
+from ingest.live.offsets import LiveOffsets, Move
+from ingest.stream.log_spans import LogSpan
 from telematics.names import Topic
 from tests.ingest.making import make_message
 

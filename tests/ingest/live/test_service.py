@@ -8,11 +8,12 @@ from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from prometheus_client import CollectorRegistry
 
 from ingest.alerts.memory import Encoded, Subject
-from ingest.live.offsets import LogSpan, Move
+from ingest.live.offsets import Move
 from ingest.live.service import LiveWriter
 from ingest.live.state import Offer
 from ingest.live.store import LiveStore, LiveStoreUnavailableError, WriteResult
 from ingest.stream.consumer import StreamRewindError
+from ingest.stream.log_spans import LogSpan
 from telematics.errors import UnavailableError
 from telematics.names import LIVE_OFFSETS_KEY, live_key
 from tests.ingest.live.conftest import PARTITION, TOPIC, Log, Loudspeaker, Registry
