@@ -98,7 +98,7 @@ class FurtherRows:
     """Rows that a merge takes in beside those that are hot and those that ClickHouse holds."""
 
     table: str
-    """ClickHouse table with the columns of `analytics.telemetry`; VINs are resolved as for all others."""
+    """ClickHouse table with the columns of `warehouse.columns`; VINs are resolved as for all others."""
     row_counts: Mapping[date, int]
     """Different rows of each day in it."""
     settle: Callable[[Connection, Sequence[DayLoad]], None]
@@ -280,7 +280,7 @@ class _Load:
         if not files:
             held = [warm_days.TELEMETRY] if has_kept else []
             return self._stage(table, hot, days, [*held, *others], rows)
-        with staging.days_table(self.client, self.run_id, f"{number}_archived") as unpacked:
+        with staging.rows_table(self.client, self.run_id, f"{number}_archived") as unpacked:
             storage = open_storage(self.settings)
             for file in files:
                 self._unpack(storage, file, unpacked)

@@ -7,7 +7,7 @@ from typing import Final
 from psycopg import sql
 
 from telematics.clock import day_start
-from warehouse import columns
+from warehouse import columns, stored
 
 MAX_PORTIONS: Final = 8
 """Most portions of a day, a power of two: each reads the day's whole chunk for its rows."""
@@ -55,7 +55,7 @@ def merge_statement(table: str, installations: str, kept: Sequence[str]) -> str:
         installations: table of the installations, which VIN and origin are resolved by.
         kept: from `kept_rows`, what to merge the hot rows with.
     """
-    names = ", ".join([*columns.DERIVED, *(column.name for column in columns.COPIED), *columns.RESOLVED])
+    names = ", ".join([*stored.stored_names(), *columns.RESOLVED])
     wire = columns.wire_structure().replace("'", "\\'")
     rows = f"select {columns.read_select()}, 0 as is_kept from input('{wire}') as wire"
     order = ""
@@ -65,13 +65,10 @@ def merge_statement(table: str, installations: str, kept: Sequence[str]) -> str:
         )
         identity = ", ".join(f"day.{name}" for name in columns.IDENTITY)
         order = f"order by {identity}, received_at, stream_position, is_kept limit 1 by {identity}"
-    copied = ", ".join(
-        f"day.{name} as {name}" for name in [*columns.DERIVED, *(column.name for column in columns.COPIED)]
-    )
     # the asof join finds the last installation that began before the record; it may have ended since
     return f"""
         insert into {table} ({names})
-        select {copied},
+        {stored.stored_select("day")},
                if(day.time < i.removed_at, i.vin, '') as vin,
                if(day.time < i.removed_at, i.origin, 'live') as origin
         from ({rows}) as day

@@ -12,6 +12,8 @@ from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
 from warehouse import clients, columns
 from warehouse.checks import CheckResult, Number
+from warehouse.steps import STEPS
+from warehouse.stored import STATED, STATED_TYPE
 
 Columns = Mapping[str, str]
 """Types by column name."""
@@ -41,6 +43,7 @@ _WARM_OWN: Final = {
     "dtc_codes": "Array(LowCardinality(String))",
     "odometer_source": "LowCardinality(Nullable(String))",
     "raw_data": "String",
+    STATED: STATED_TYPE,
 }
 """Columns that are stored otherwise than they cross, or that only ClickHouse has."""
 
@@ -56,8 +59,9 @@ def declared_hot() -> Columns:
 
 
 def declared_warm() -> Columns:
-    """The columns of ClickHouse's `telemetry`, as `warehouse.columns` writes them."""
-    return {column.name: column.wire_type for column in columns.COPIED} | _WARM_OWN
+    """The columns of ClickHouse's `telemetry`: those of `warehouse.columns`, and what is kept of them."""
+    kept = {step.kept: f"Nullable({step.kept_type})" for step in STEPS}
+    return {column.name: column.wire_type for column in columns.COPIED} | _WARM_OWN | kept
 
 
 def schema(settings: Settings, marts: Mapping[str, Columns]) -> CheckResult:

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.client import Client
 from psycopg import Connection, sql
 
 from telematics.names import ANALYTICS_DATABASE, WRITE_SCOPE
-from warehouse.columns import LOADED_VIN, OWNER_VIN
+from warehouse.columns import COPIED, DERIVED, LOADED_VIN, OWNER_VIN, RESOLVED
 from warehouse.crossing import BrokenCopyError, Crossing, Wire, pieces
 from warehouse.warm_days import TELEMETRY
 
@@ -71,6 +71,23 @@ def days_table(client: Client, run_id: str, part: str) -> Iterator[str]:
         yield name
     finally:
         client.command(f"drop table if exists {name} sync")
+
+
+@contextmanager
+def rows_table(client: Client, run_id: str, part: str) -> Iterator[str]:
+    """An empty table of whole rows by the names of `warehouse.columns`, to merge from; dropped at the end."""
+    name = _name(run_id, part)
+    client.command(f"create table {name} engine = MergeTree order by time empty as {row_select()}")
+    try:
+        yield name
+    finally:
+        client.command(f"drop table if exists {name} sync")
+
+
+def row_select() -> str:
+    """A select of whole rows of `analytics.telemetry`; `*` would be what is stored of them."""
+    names = [*DERIVED, *(column.name for column in COPIED), *RESOLVED]
+    return f"select {', '.join(names)} from {TELEMETRY}"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from clickhouse_connect.driver.client import Client
 from orchestration.dbt_manifest import DBT, PROJECT
 from orchestration.home import environment_of
 from telematics.settings import Settings
+from tests.warehouse.planting import insert_rows
 from warehouse.clients import clickhouse
 
 FIRST, UNTIL = date(2010, 1, 30), date(2010, 2, 3)
@@ -86,6 +87,9 @@ class Sandbox:
 
     def insert(self, table: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Put rows into any raw table."""
+        if table == "telemetry":
+            insert_rows(self.client, rows, f"{self.database}.telemetry")
+            return
         names = list(rows[0])
         self.client.insert(
             f"{self.database}.{table}", [[row[name] for name in names] for row in rows], column_names=names
@@ -93,7 +97,7 @@ class Sandbox:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Put records into the warm tier's table."""
-        self.client.insert(f"{self.database}.telemetry", rows, column_names=COLUMNS)
+        self.insert("telemetry", [dict(zip(COLUMNS, row, strict=True)) for row in rows])
 
     def rows(self, table: str) -> list[Row]:
         """A table's content in a fixed order."""

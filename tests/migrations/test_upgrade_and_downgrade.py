@@ -9,6 +9,8 @@ from migrations.clickhouse import apply as clickhouse
 from migrations.timescale import apply as timescale
 from telematics.names import KAFKA_PARTITIONS
 from telematics.settings import Settings
+from warehouse.steps import STEPS
+from warehouse.stored import STATED
 
 pytestmark = pytest.mark.integration
 
@@ -78,7 +80,7 @@ def test_telemetry_is_a_hypertable_with_one_day_chunks_and_one_index(empty: Sett
 
 
 def test_both_tiers_hold_the_same_columns(empty: Settings) -> None:
-    """ClickHouse adds `origin` (joined at load) and `dtc_known` (arrays cannot be null there)."""
+    """ClickHouse adds `origin` (joined at load), `dtc_known` (arrays cannot be null), and what it keeps."""
     apply.upgrade(empty)
     with psycopg.connect(empty.timescale_dsn()) as connection:
         hot = connection.execute(
@@ -89,7 +91,11 @@ def test_both_tiers_hold_the_same_columns(empty: Settings) -> None:
         "select name from system.columns where database = 'analytics' and table = 'telemetry'"
     )
     client.close()
-    assert {row[0] for row in warm.result_rows} == {row[0] for row in hot} | {"origin", "dtc_known"}
+    assert {row[0] for row in warm.result_rows} == {
+        *(row[0] for row in hot),
+        *("origin", "dtc_known", STATED),
+        *(step.kept for step in STEPS),
+    }
 
 
 def test_topics_have_their_partitions_and_retention(empty: Settings) -> None:

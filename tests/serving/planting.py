@@ -14,6 +14,7 @@ import redis
 from telematics.clock import epoch_ms
 from telematics.names import live_key, scores_key
 from telematics.settings import Settings
+from tests.warehouse.planting import insert_rows
 
 Operate = Callable[[Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
 """Runs an operator's work in a transaction of its own."""
@@ -96,7 +97,7 @@ def plant_warm(settings: Settings, vehicle: Vehicle, start: datetime, count: int
         for number in range(count)
     ]
     with clickhouse(settings) as client:
-        client.insert("analytics.telemetry", [list(row.values()) for row in rows], column_names=list(rows[0]))
+        insert_rows(client, rows)
     with timescale(settings) as connection:
         connection.execute(
             "insert into day_loads (day, loaded_at, run_id, row_count, hot_version, is_provisional,"

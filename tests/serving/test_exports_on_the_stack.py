@@ -45,11 +45,12 @@ def two_years(settings: Settings, vehicle: Vehicle) -> Iterator[int]:
     days = [FIRST_DAY + timedelta(number) for number in range(0, DAYS, APART)]
     with clickhouse(settings) as client, timescale(settings) as connection:
         client.command(
-            "insert into analytics.telemetry (time, device_id, vin, lat, lng, speed_mph, odometer, is_valid, "
-            "hdop, dtc_known, received_at, content_hash) "
+            "insert into analytics.telemetry (time, device_id, vin, lat_e7, lng_e7, speed_kph, stated, "
+            "is_valid, hdop_tenths, dtc_known, received_at, content_hash) "
             "select {start:DateTime64(3, 'UTC')} + toIntervalDay(intDiv(number, {a_day:UInt32}) "
             "* {apart:UInt32}) + toIntervalSecond(number % {a_day:UInt32}), {imei:String}, "
-            "{vin:String}, 42 + number / 1e6, -83.7, number % 80, number / 10, true, 0.9, true, "
+            "{vin:String}, 420000000 + number * 10, -837000000, number % 80, map('odometer', number / 10), "
+            "true, 9, true, "
             "{start:DateTime64(3, 'UTC')}, number from numbers({count:UInt32})",
             parameters={
                 "start": f"{FIRST_DAY} 00:00:00",

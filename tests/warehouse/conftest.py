@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 from telematics.clock import day_start
 from telematics.settings import Settings
 from warehouse.clients import clickhouse, timescale
+from warehouse.columns import COPIED
 
 FIRST_DAY = date(2001, 1, 1)
 """Long before any other test's days, so that retention's "older than" never reaches those."""
@@ -190,11 +191,13 @@ def hot(stack: Settings) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def warm_day(warm: Client) -> Callable[[date], list[tuple[Any, ...]]]:
-    """What ClickHouse holds of a day, every column, in the order of identity."""
+    """What ClickHouse holds of a day, every column, in the order of identity; first time, device, vehicle."""
+    first = ("time", "device_id", "vin", "origin")
+    names = (*first, *(column.name for column in COPIED if column.name not in first), "dtc_known")
 
     def rows(day: date) -> list[tuple[Any, ...]]:
         result = warm.query(
-            "select * from analytics.telemetry where toDate(time, 'UTC') = {day:Date} "
+            f"select {', '.join(names)} from analytics.telemetry where toDate(time, 'UTC') = {{day:Date}} "
             "order by device_id, time, event_id, content_hash",
             parameters={"day": day.isoformat()},
         )

@@ -92,12 +92,13 @@ def test_no_trouble_codes_known_is_told_from_none_present(fleet: Fleet, warm_day
     unknown, none = fleet.make_rows(imei, fleet.day(), 2)
     fleet.write([unknown, with_changes(none, dtc_codes=[])])
     load_days(fleet.settings, fleet.day(), fleet.day(1), "test")
-    assert [(row[12], row[13]) for row in warm_day(fleet.day())] == [([], False), ([], True)]
+    assert [(row[12], row[-1]) for row in warm_day(fleet.day())] == [([], False), ([], True)]
 
 
 @pytest.mark.integration
 def test_the_copied_columns_are_the_tables_columns(warm: Client, hot: psycopg.Connection) -> None:
-    from warehouse import columns
+    from warehouse import columns, stored
+    from warehouse.steps import STEPS
 
     copied = {column.name for column in columns.COPIED}
     warm_names = {row[0] for row in warm.query("describe analytics.telemetry").result_rows}
@@ -108,7 +109,8 @@ def test_the_copied_columns_are_the_tables_columns(warm: Client, hot: psycopg.Co
             "where table_schema = 'public' and table_name = 'telemetry'"
         )
     }
-    assert warm_names == copied | set(columns.RESOLVED) | set(columns.DERIVED)
+    kept = {stored.STATED, *(step.kept for step in STEPS)}
+    assert warm_names == copied | set(columns.RESOLVED) | set(columns.DERIVED) | kept
     assert hot_names == copied | {"vin"}
 
 

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 
 from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
-from warehouse import clients, columns, warm_days
+from warehouse import clients, columns, staging
 
 _PREFIX: Final = "backfill__"
 _NAME_CHARACTERS: Final = 24
@@ -36,7 +36,7 @@ def create(client: Client, load_id: str) -> str:
     # neither its partitions (a file may touch any number of days) nor its codecs, which a merge undoes
     client.command(
         f"create table if not exists {table} engine = MergeTree order by time empty as "
-        f"select toUInt32(0) as file_number, * from {warm_days.TELEMETRY}"
+        f"select toUInt32(0) as file_number, * from ({staging.row_select()})"
     )
     return table
 

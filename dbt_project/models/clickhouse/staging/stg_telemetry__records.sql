@@ -1,10 +1,4 @@
-with source as (
-
-    select * from {{ source('telemetry', 'telemetry') }}
-
-),
-
-renamed as (
+with renamed as (
 
     select
         -- ids
@@ -49,7 +43,8 @@ renamed as (
         toDate(time) as recorded_date,
         received_at
 
-    from source
+    -- by name: measured numbers are alias columns there, which `*` leaves out
+    from {{ source('telemetry', 'telemetry') }}
     where vin != ''
 
 )
