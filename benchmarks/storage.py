@@ -28,7 +28,7 @@ from benchmarks.private_stack import private_stack
 from benchmarks.recorded_drives import NEVER_COLD_DAYS, recorded_drives, recordings_folder
 from benchmarks.simulated_day import simulate_day
 from ingest.registry.models import NewDevice
-from migrations.clickhouse.tiers import follow_retention
+from migrations.clickhouse.tiers import COLD_CODEC, follow_retention
 from telematics.clock import utc_now, utc_today
 from telematics.errors import NotFoundError
 from warehouse import clients
@@ -130,7 +130,7 @@ def measure(devices: Sequence[NewDevice], frames: list[Arrival]) -> Sizes:
             warm = _warehouse_size(client, rows, "LZ4")
             client.command(f"alter table {TELEMETRY} modify setting merge_with_recompression_ttl_timeout = 0")
             follow_retention(client, 0)
-            cold = _warehouse_size(client, rows, "ZSTD(3)")
+            cold = _warehouse_size(client, rows, COLD_CODEC)
             archive = _archive_size(client, [*days])
     return Sizes(rows, len(days), blueprint.total, typed.heap, typed.total, warm, cold, archive)
 

@@ -2,6 +2,7 @@
 
 day_load       whole days from TimescaleDB into ClickHouse by the merge rule
 crossing       the bytes on their way between the two; merging, staging: statements and tables of a load
+steps, stored  the integers that measured numbers are kept as, and how ClickHouse's table makes values of them
 ledger, dirty  which tier serves a day; which loaded days have since changed
 backfill       histories from files: day signals of models, and telemetry row by row
 retention      hot rows go, once they are proven to be merged

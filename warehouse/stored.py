@@ -3,8 +3,8 @@
 Measured numbers are stored as the integers of `warehouse.steps`, the odometer in miles not at all, since its
 metres are there. The blueprint's columns are ALIAS columns over them, so that whoever selects `lat` or
 `odometer` gets it. What neither gives bit by bit is stored as it is in the map `stated`, column → value: a
-partner's position with more digits, an odometer that only miles are known of. A `stated` odometer that is
-not a number stands for none, where the metres would give one.
+partner's position with more digits, an odometer that only miles are known of. A row that has metres and yet
+no odometer states `odometer` and, beside it, `odometer_is_null`.
 
 The expressions here are those of migration 0005, where they are frozen; a test compares them.
 """
@@ -17,6 +17,8 @@ from warehouse import columns
 from warehouse.steps import BY_NAME, STEPS, Step
 
 STATED: Final = "stated"
+NULL_ODOMETER: Final = "odometer_is_null"
+"""Key of `STATED` that is no column."""
 STATED_TYPE: Final = "Map(LowCardinality(String), Float64)"
 ODOMETER: Final = "odometer"
 NOT_STORED: Final = (*BY_NAME, ODOMETER)
@@ -53,7 +55,8 @@ def alias(name: str) -> str:
     """Expression of an ALIAS column over what is stored."""
     is_stated, stated = f"mapContains({STATED}, '{name}')", f"{STATED}['{name}']"
     if name == ODOMETER:
-        return f"if({is_stated}, if(isNaN({stated}), null, {stated}), {odometer_value()})"
+        is_null = f"mapContains({STATED}, '{NULL_ODOMETER}')"
+        return f"multiIf({is_null}, null, {is_stated}, {stated}, {odometer_value()})"
     step = BY_NAME[name]
     value = f"toFloat32({stated})" if step.is_single else stated
     return f"multiIf(isNotNull({step.kept}), {step_value(step, step.kept)}, {is_stated}, {value}, null)"
@@ -85,7 +88,10 @@ def stored_select(row: str) -> str:
     odometer = f"{row}.{ODOMETER}"
     definitions.append(f"{_same_bits(odometer_value(f'{row}.'), odometer, 'Float64')} as {ODOMETER}_is_kept")
     entries = [f"({name!r}, {name}_is_kept, toFloat64({row}.{name}))" for name in BY_NAME]
-    entries.append(f"({ODOMETER!r}, {ODOMETER}_is_kept, ifNull({odometer}, nan))")
+    entries += [
+        f"({ODOMETER!r}, {ODOMETER}_is_kept, ifNull({odometer}, 0.))",
+        f"({NULL_ODOMETER!r}, {ODOMETER}_is_kept or isNotNull({odometer}), 1.)",
+    ]
     stated = f"arrayMap(x -> (x.1, assumeNotNull(x.3)), arrayFilter(x -> not x.2, [{', '.join(entries)}]))"
     is_all_kept = " and ".join(f"{name}_is_kept" for name in NOT_STORED)
     # few rows state anything: the arrays are made of those alone

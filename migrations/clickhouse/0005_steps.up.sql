@@ -22,7 +22,7 @@ create table analytics.telemetry_of_steps (
     altitude_ft     Nullable(Float32)
         alias multiIf(isNotNull(altitude_m), toFloat32(altitude_m / toFloat64(0.3048)), mapContains(stated, 'altitude_ft'), toFloat32(stated['altitude_ft']), null),
     odometer        Nullable(Float64)
-        alias if(mapContains(stated, 'odometer'), if(isNaN(stated['odometer']), null, stated['odometer']), multiIf(odometer_source = 'can', odometer_can_m, odometer_source = 'obd', odometer_obd_m, odometer_source = 'gnss', odometer_gnss_m, null) / toFloat64(1609.344)),
+        alias multiIf(mapContains(stated, 'odometer_is_null'), null, mapContains(stated, 'odometer'), stated['odometer'], multiIf(odometer_source = 'can', odometer_can_m, odometer_source = 'obd', odometer_obd_m, odometer_source = 'gnss', odometer_gnss_m, null) / toFloat64(1609.344)),
     fuel_pct        Nullable(Float32),
     battery_mv      Nullable(Int32),
     battery_v       Nullable(Float32)
@@ -130,7 +130,8 @@ select
         ('maf_gps', maf_gps_is_kept, toFloat64(row.maf_gps)),
         ('crank_v', crank_v_is_kept, toFloat64(row.crank_v)),
         ('charge_v', charge_v_is_kept, toFloat64(row.charge_v)),
-        ('odometer', odometer_is_kept, ifNull(row.odometer, nan))])), 'Map(LowCardinality(String), Float64)')) as stated,
+        ('odometer', odometer_is_kept, ifNull(row.odometer, 0.)),
+        ('odometer_is_null', odometer_is_kept or isNotNull(row.odometer), 1.)])), 'Map(LowCardinality(String), Float64)')) as stated,
     row.vin as vin, row.origin as origin
 from analytics.telemetry as row
 settings max_partitions_per_insert_block = 0, max_insert_threads = 1, max_threads = 2;

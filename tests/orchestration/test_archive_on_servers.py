@@ -49,6 +49,8 @@ def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
             "cold_retention_days": (utc_today() - FIRST).days - 3,
         }
     )
+    with timescale(settings) as connection:
+        forget_archived_days(connection)
     fleet = Fleet(settings, FIRST)
     imei, _ = fleet.install()
     for number in range(2):
@@ -58,9 +60,13 @@ def settings(stack: Settings, tmp_path: Path) -> Iterator[Settings]:
     assert {FIRST, FIRST + DAY} <= set(dropped)
     yield settings
     with timescale(settings) as connection:
-        # leave no day behind whose file goes with this test's folder
-        connection.execute("update day_loads set warm_dropped_at = null, archive_version = null")
-        connection.execute("delete from day_archives")
+        forget_archived_days(connection)
+
+
+def forget_archived_days(connection: psycopg.Connection) -> None:
+    """No day is left whose file went with a test's folder."""
+    connection.execute("update day_loads set warm_dropped_at = null, archive_version = null")
+    connection.execute("delete from day_archives")
 
 
 def run(settings: Settings, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
