@@ -32,7 +32,7 @@ def upgrade(settings: Settings, progress: Callable[[str], None] = lambda _: None
     before, after = timescale.migrate(settings, "head")
     if before != after:
         progress(f"TimescaleDB schema {before or 'empty'} → {after}")
-    old, new = clickhouse.migrate(settings)
+    old, new = clickhouse.migrate(settings, progress=progress)
     if old != new:
         progress(f"ClickHouse schema {old or 'empty'} → {new}")
     if clickhouse.follow_settings(settings):

@@ -64,6 +64,6 @@ select
     odometer_obd_m, odometer_source, crank_v, charge_v, harsh_kind, harsh_value, raw_data, received_at,
     content_hash, stream_position, vin, origin
 from analytics.telemetry
-settings max_partitions_per_insert_block = 0, max_insert_threads = 1, max_threads = 2;
+where _partition_id = {day:String};
 exchange tables analytics.telemetry and analytics.telemetry_of_values;
 drop table analytics.telemetry_of_values sync;

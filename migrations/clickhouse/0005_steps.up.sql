@@ -1,7 +1,8 @@
 -- Measured numbers as the integers that devices sent them as, the blueprint's units as ALIAS columns over them,
 -- and the odometer in miles from its metres; what these do not give bit by bit stands in `stated`. The same
 -- rows by the same names, a fifth smaller (docs/decisions/0020-kept-in-steps.md, warehouse.stored).
--- All rows are copied once into a table beside, which needs room for them; a step that died begins anew.
+-- All rows are copied once, day by day, into a table beside, which needs room for them; a step that died begins
+-- anew.
 drop table if exists analytics.telemetry_of_steps sync;
 create table analytics.telemetry_of_steps (
     time            DateTime64(3, 'UTC') codec(Delta, Default),
@@ -134,6 +135,6 @@ select
         ('odometer_is_null', odometer_is_kept or isNotNull(row.odometer), 1.)])), 'Map(LowCardinality(String), Float64)')) as stated,
     row.vin as vin, row.origin as origin
 from analytics.telemetry as row
-settings max_partitions_per_insert_block = 0, max_insert_threads = 1, max_threads = 2;
+where _partition_id = {day:String};
 exchange tables analytics.telemetry and analytics.telemetry_of_steps;
 drop table analytics.telemetry_of_steps sync;

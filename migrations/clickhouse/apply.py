@@ -1,6 +1,7 @@
 """ClickHouse migrations: numbered SQL files, applied in order and written down in a table."""
 
 import re
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,10 @@ from telematics.names import ANALYTICS_DATABASE
 from telematics.settings import Settings
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.up\.sql")
+_BY_DAY = "{day:String}"
+"""A statement with this parameter runs once for each partition of `telemetry`, a day: a table of years would
+take longer in one statement than a connection waits, without a sign of life."""
+_TOLD_EVERY = 50
 _LEDGER = f"{ANALYTICS_DATABASE}.schema_migrations"
 
 
@@ -103,7 +108,9 @@ def follow_settings(settings: Settings) -> bool:
         client.close()
 
 
-def migrate(settings: Settings, number: int | None = None) -> tuple[int, int]:
+def migrate(
+    settings: Settings, number: int | None = None, progress: Callable[[str], None] = lambda _: None
+) -> tuple[int, int]:
     """Move up or down to a migration's number (None: the newest); returns the number before and after.
 
     A step is written down after its last statement; ClickHouse has no transactions over DDL, so a step that
@@ -120,15 +127,35 @@ def migrate(settings: Settings, number: int | None = None) -> tuple[int, int]:
         for migration in known():
             if migration.number <= target and migration.number not in applied:
                 for statement in migration.up:
-                    client.command(statement)
+                    _run(client, statement, progress)
                 client.command(
                     f"insert into {_LEDGER} values ({migration.number}, '{migration.name}', now64(3, 'UTC'))"
                 )
         for migration in reversed(known()):
             if migration.number > target and migration.number in applied:
                 for statement in migration.down:
-                    client.command(statement)
+                    _run(client, statement, progress)
                 client.command(f"delete from {_LEDGER} where number = {migration.number}")
         return before, target
     finally:
         client.close()
+
+
+def _run(client: Client, statement: str, progress: Callable[[str], None]) -> None:
+    if _BY_DAY not in statement:
+        client.command(statement)
+        return
+    days = [*_days(client)]
+    for number, day in enumerate(days, 1):
+        client.command(statement, parameters={"day": day})
+        if number % _TOLD_EVERY == 0:
+            progress(f"ClickHouse: {number} of {len(days)} days copied")
+
+
+def _days(client: Client) -> Iterator[str]:
+    rows = client.query(
+        "select distinct partition_id from system.parts where active and database = {database:String} "
+        "and table = 'telemetry' order by partition_id",
+        parameters={"database": ANALYTICS_DATABASE},
+    ).result_rows
+    yield from (day for (day,) in rows)

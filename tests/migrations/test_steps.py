@@ -42,7 +42,7 @@ def test_rows_are_the_same_after_the_step_and_after_the_step_back(own_stack: Set
     warm.command(
         "insert into analytics.telemetry (time, device_id, vin, origin, lat, lng, speed_mph, altitude_ft, "
         "battery_v, hdop, odometer, odometer_can_m, odometer_source, content_hash, received_at) "
-        "select toDateTime64('2020-01-01', 3, 'UTC') + toIntervalHour(number), 'd', 'v', 'live', "
+        "select toDateTime64('2020-01-01', 3, 'UTC') + toIntervalMinute(5 * number), 'd', 'v', 'live', "
         "if(number % 5 = 0, null, (number - 2000) * 1234 / 1e7), 181 * sin(number), "
         "number * 1000 / 1609.344, number / 3, number / 1000, number / 10, "
         "if(number % 7 = 0, 5, number / 1609.344), number, "
