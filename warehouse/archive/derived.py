@@ -1,79 +1,113 @@
-"""The odometer in miles, left out of a file whose rows all say it by their metres, bit by bit.
+"""Columns that a file has in a shorter form, from which readers make them bit by bit.
 
-A device has one odometer. `odometer_source` names it, and its metres become miles by one division
-(`ingest.sink.rows.stamp_odometer`). In files of the VED cars the miles cost 4.6 of 19.8 bytes a row, and say
-nothing new. A file leaves them out if for every row of the day this division gives the very bits that
-ClickHouse holds, and null where the source or its metres are null. One row with a word of its own, as a
-partner's, keeps the column for the whole day.
+Measured numbers are digits of a conversion from the integers that a device sent (`integers`), the odometer in
+miles is one from its metres (`miles`). In files of the VED cars that is 6.3 of 19.8 bytes a row. A file has
+the shorter form of a column if for every row of the day it gives the very bits that ClickHouse holds, nulls
+alike. One row with a value of its own, as a partner's, keeps the column as it is for the whole day, and no
+other.
 
-A file that leaves them out says so, and how to get them, in the metadata of its footer (`KEY`). All readers
-of ours take rows through `completed`, the only place where miles are made of archived metres.
+The file says so, and how to get the column, in the metadata of its footer (`KEY`). All readers of ours take
+rows through `completed`, the only place where columns are made of archived ones.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from telematics.names import OdometerSource
-from telematics.units import METRES_PER_MILE
 from warehouse.archive.errors import DamagedError
+from warehouse.archive.integers import Integers
+from warehouse.archive.miles import Miles
+from warehouse.steps import STEPS
 
 Rows = TypeVar("Rows", pa.Table, pa.RecordBatch)
 
-NAME: Final = "odometer"
-"""The column that may be left out."""
+
+class Rule(Protocol):
+    """How a file says one column by others of the same row."""
+
+    @property
+    def name(self) -> str:
+        """Of the column."""
+
+    @property
+    def words(self) -> str:
+        """What the file says, a formula. Other words may be chosen, another rule needs another name."""
+
+    @property
+    def fields(self) -> tuple[pa.Field, ...]:
+        """What the file has in the column's place."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What the column is made of, in the file."""
+
+    def kept(self, values: pa.Array) -> tuple[pa.Array, ...]:
+        """The values as the file has them, by `fields`."""
+
+    def value(self, rows: pa.Table | pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
+        """The column of rows that have `inputs`."""
+
+    def can_be_made(self, schema: pa.Schema) -> bool:
+        """Whether a file has `inputs`, as integers or text."""
+
 
 KEY: Final = "piston.derived"
-"""Entry of the footer's key-value metadata: a JSON object, column → how to derive it, in words."""
+"""Entry of the footer's key-value metadata: a JSON object, column → formula.
 
-WORDS: Final[Mapping[str, str]] = {
-    NAME: f"odometer_<odometer_source>_m / {METRES_PER_MILE} miles: one division of 64-bit floating-point "
-    "numbers; null where odometer_source is not one of can, obd, gnss, or its metres are null"
-}
-"""What a file says that leaves the column out. Other words may be chosen, another rule needs another name."""
+Integers are multiplied as such and divided as 64-bit floating-point numbers; docs/warehouse.md says which
+columns are rounded to 32 bits after that. Every file has it, so it is short."""
 
-_SOURCE: Final = "odometer_source"
-_SERIES: Final = {source.value: f"odometer_{source.value}_m" for source in OdometerSource}
-_INPUTS: Final = (_SOURCE, *_SERIES.values())
+_RULES: Final[tuple[Rule, ...]] = (*(Integers(step) for step in STEPS), Miles())
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in _RULES}
+"""By column. What a file says stays readable for ever: none is changed or removed."""
 
 
-def _clickhouse_differing() -> str:
-    cases = ", ".join(f"{_SOURCE} = '{source}', {metres}" for source, metres in _SERIES.items())
-    miles = f"(toFloat64(multiIf({cases}, null)) / toFloat64({METRES_PER_MILE!r}))"
-    stored, derived = (f"reinterpretAsUInt64(ifNull({each}, toFloat64(0)))" for each in (NAME, miles))
-    return f"(isNull({NAME}) != isNull{miles} or {stored} != {derived})"
+def rules_but(stated: Collection[str]) -> tuple[Rule, ...]:
+    """The rules of a file that has to keep some columns as they are."""
+    return tuple(rule for name, rule in RULES.items() if name not in stated)
 
 
-CLICKHOUSE_DIFFERING: Final = _clickhouse_differing()
-"""ClickHouse condition: the row's odometer is not what `odometer` makes of its metres."""
+def words(rules: Iterable[Rule]) -> dict[str, str]:
+    """What a file of these rules says: column → formula."""
+    return {rule.name: rule.words for rule in rules}
 
 
-def odometer(rows: pa.Table | pa.RecordBatch) -> pa.Array | pa.ChunkedArray:
-    """The miles that the rows' metres stand for."""
-    source = rows.column(_SOURCE).cast(pa.string())
-    metres = pa.scalar(None, pa.int64())
-    for name, series in _SERIES.items():
-        is_this = pc.fill_null(pc.equal(source, name), False)
-        metres = pc.if_else(is_this, rows.column(series).cast(pa.int64()), metres)
-    # not safe: metres beyond 2^53 are rounded to the nearest number, as the sink's division does
-    return pc.divide(pc.cast(metres, pa.float64(), safe=False), METRES_PER_MILE)
+def stored_rows(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
+    """The rows as a file of these rules has them, to be compared by `differing`."""
+    by_name = {rule.name: rule for rule in rules}
+    fields: list[pa.Field] = []
+    arrays: list[pa.Array | pa.ChunkedArray] = []
+    for field in rows.schema:
+        column = rows.column(field.name)
+        if (rule := by_name.get(field.name)) is None:
+            fields.append(field)
+            arrays.append(column)
+        else:
+            fields += rule.fields
+            arrays += rule.kept(_whole(column))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def is_derivable(rows: pa.Table | pa.RecordBatch) -> bool:
-    """Whether `odometer` gives exactly the column of these rows: every null, every bit."""
-    return bool(_bits(rows.column(NAME)).equals(_bits(odometer(rows))))
+def differing(rows: pa.Table, stored: pa.Table, rules: Iterable[Rule]) -> list[str]:
+    """The columns of the rules that readers would not get back as they are: every null, every bit."""
+    return [
+        rule.name for rule in rules if not _bits(rows.column(rule.name)).equals(_bits(rule.value(stored)))
+    ]
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _bits(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Floating-point numbers as integers of the same bits: -0.0 is not 0.0, a NaN is itself."""
-    return (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).view(pa.int64())
+    return _whole(column).view(pa.int32() if column.type == pa.float32() else pa.int64())
 
 
-def is_left_out(schema: pa.Schema, metadata: Mapping[bytes, bytes] | None, key: str) -> bool:
-    """Whether a file says that the column is to be derived, and lacks it.
+def rules_of(schema: pa.Schema, metadata: Mapping[bytes, bytes] | None, key: str) -> tuple[Rule, ...]:
+    """The rules by which a file says columns that it lacks; none for the files of other people.
 
     Args:
         schema: of the file.
@@ -84,38 +118,35 @@ def is_left_out(schema: pa.Schema, metadata: Mapping[bytes, bytes] | None, key: 
         DamagedError: it leaves out what this release cannot derive.
     """
     try:
-        said = json.loads((metadata or {}).get(KEY.encode(), b"{}"))
-        unknown = sorted(said.keys() - WORDS.keys() - set(schema.names))
+        said = json.loads((metadata or {}).get(KEY.encode(), b"{}")).keys() - set(schema.names)
     except (ValueError, AttributeError) as error:
         message = f"{key}: its metadata do not say which columns it leaves out"
         raise DamagedError(message) from error
-    if unknown:
+    if unknown := sorted(said - RULES.keys()):
         message = (
             f"{key}: it leaves out {', '.join(unknown)[:200]}, which this release does not know how to derive"
         )
         raise DamagedError(message)
-    return NAME in said and NAME not in schema.names
+    return tuple(rule for name, rule in RULES.items() if name in said)
 
 
-def has_inputs(schema: pa.Schema) -> bool:
-    """Whether a file has what the column is derived from; one that others wrote anew may have lost it."""
-    if not set(_INPUTS) <= set(schema.names):
-        return False
-    source = schema.field(_SOURCE).type
-    kind = source.value_type if pa.types.is_dictionary(source) else source
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return is_text and all(pa.types.is_signed_integer(schema.field(name).type) for name in _SERIES.values())
+def names_of(schema: pa.Schema, rules: Sequence[Rule]) -> list[str]:
+    """The columns that a file of these rules has for its readers."""
+    kept = {field.name for rule in rules for field in rule.fields}
+    return [*(name for name in schema.names if name not in kept), *(rule.name for rule in rules)]
 
 
-def needed(names: Sequence[str]) -> list[str]:
-    """The columns to read of a file that leaves the odometer out, to give these."""
-    if NAME not in names:
-        return list(names)
-    return list(dict.fromkeys((*(name for name in names if name != NAME), *_INPUTS)))
+def needed(names: Sequence[str], rules: Sequence[Rule]) -> list[str]:
+    """The columns to read of a file of these rules, to give these."""
+    inputs = {rule.name: rule.inputs for rule in rules}
+    return list(dict.fromkeys(each for name in names for each in inputs.get(name, (name,))))
 
 
-def completed(rows: Rows, names: Sequence[str]) -> Rows:
-    """Rows of a file that leaves the odometer out, read with `needed`: these columns, and nothing else."""
-    if NAME in names:
-        rows = rows.append_column(NAME, odometer(rows))
+def completed(rows: Rows, names: Sequence[str], rules: Sequence[Rule]) -> Rows:
+    """Rows of a file of these rules, read with `needed`: these columns, and nothing else."""
+    if not rules:
+        return rows
+    for rule in rules:
+        if rule.name in names:
+            rows = rows.append_column(rule.name, rule.value(rows))
     return rows.select(list(names))

@@ -3,9 +3,10 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,6 +19,7 @@ from warehouse.archive import derived, layout, sums
 from warehouse.archive.errors import DamagedError, ParityError
 from warehouse.archive.storage import CHUNK_BYTES
 from warehouse.archive.sums import ContentSums
+from warehouse.stored import STATED
 
 _TAIL_BYTES = 8
 """A Parquet file ends with its footer's length (4 bytes, little-endian) and the magic number PAR1."""
@@ -46,9 +48,9 @@ class FileFacts:
     """Of the metadata at its end with the eight bytes after it. The metadata hold the SHA-256 of each row
     group, so whoever reads a part of the file can check what was read."""
     content: ContentSums
-    """Of the rows, with the columns that the file leaves out."""
+    """Of the rows as ClickHouse holds them, whatever form the file has them in."""
     derived: Mapping[str, str] = field(default_factory=dict)
-    """Columns that the file leaves out → how others of the same row say them."""
+    """Columns that the file lacks → how others of the same row say them."""
 
 
 class RowGroup(NamedTuple):
@@ -92,49 +94,52 @@ def write_day(client: Client, day: date, target: Path) -> FileFacts:
     The same rows give the same bytes with the same release of pyarrow.
 
     Raises:
-        ParityError: the day changed meanwhile, or ClickHouse and `derived` reckon miles differently.
+        ParityError: the day changed meanwhile, or ClickHouse and `derived` reckon differently.
         UnavailableError: by the client's context, if ClickHouse ends the stream.
     """
     bounds = warm_days.day_bounds(day, day + timedelta(1))
     rows = f"from {warm_days.TELEMETRY} where {warm_days.WITHIN_DAYS}"
-    differing = client.query(
-        f"select 1 {rows} and {derived.CLICKHOUSE_DIFFERING} limit 1", parameters=bounds
+    [[stated]] = client.query(
+        f"select groupUniqArrayArray(mapKeys({STATED})) {rows}", parameters=bounds
     ).result_rows
     query = f"select {layout.select_list()} {rows} order by {', '.join(layout.ORDER)}"
     with client.raw_stream(query, bounds, settings=_SETTINGS, fmt="ArrowStream") as stream:
-        return write_rows(pa.ipc.open_stream(stream), target, leaves_out_odometer=not differing)
+        return write_rows(pa.ipc.open_stream(stream), target, stated=stated)
 
 
-def write_rows(batches: Iterable[pa.RecordBatch], target: Path, *, leaves_out_odometer: bool) -> FileFacts:
+def write_rows(batches: Iterable[pa.RecordBatch], target: Path, *, stated: Collection[str]) -> FileFacts:
     """Write rows that come in the archive's order.
 
+    Args:
+        batches: the rows, by the columns of `layout.schema`.
+        target: the file.
+        stated: columns with a value in some row that the shorter form of `derived` does not give; names
+            without such a form are passed over.
+
     Raises:
-        ParityError: the odometer was to be left out, and a row's metres do not say it.
+        ParityError: there is another column like that.
     """
     schema = layout.schema()
     content = ContentSums(columns={name: sums.ColumnSums() for name in schema.names})
-    said = dict(derived.WORDS) if leaves_out_odometer else {}
-    stored = pa.schema([column for column in schema if column.name not in said])
+    rules = derived.rules_but(stated)
+    said = derived.words(rules)
+    pairs = _with_stored(_in_groups(batches), rules)
+    first = next(pairs, None)
+    sample = first.stored if first else derived.stored_rows(schema.empty_table(), rules)
     groups: list[RowGroup] = []
     with (
         target.open("wb") as file,
         _HashingFile(file) as sink,
-        pq.ParquetWriter(sink, stored, **layout.writer_options(stored)) as writer,
+        pq.ParquetWriter(sink, sample.schema, **layout.writer_options(sample)) as writer,
     ):
         sink.next_part()  # the magic number at the beginning
-        for table in _in_groups(batches):
-            group = table.cast(schema).combine_chunks()
-            if leaves_out_odometer and not derived.is_derivable(group):
-                message = (
-                    "a row's odometer is not what its metres say, though it was for every row of the day"
-                )
-                raise ParityError(message)
-            sums.add_batch(content, group)
-            writer.write_table(group.select(stored.names), row_group_size=layout.ROW_GROUP_ROWS)
+        for group in chain([first] if first else [], pairs):
+            sums.add_batch(content, group.rows)
+            writer.write_table(group.stored, row_group_size=layout.ROW_GROUP_ROWS)
             groups.append(sink.next_part())
         metadata = {_GROUPS_KEY: json.dumps(groups)}
         if said:
-            metadata[derived.KEY] = json.dumps(said)
+            metadata[derived.KEY] = json.dumps(said, separators=(",", ":"))
         writer.add_key_value_metadata(metadata)
     return _facts(target, content, said)
 
@@ -153,6 +158,31 @@ def _in_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             pending, rows = rest.to_batches(), rest.num_rows
     if rows:
         yield pa.Table.from_batches(pending)
+
+
+class _Group(NamedTuple):
+    rows: pa.Table
+    stored: pa.Table
+    """The same as the file has them."""
+
+
+def _with_stored(tables: Iterable[pa.Table], rules: Sequence[derived.Rule]) -> Iterator[_Group]:
+    """Each row group in both forms.
+
+    Raises:
+        ParityError: they are not the same to the last bit.
+    """
+    schema = layout.schema()
+    for table in tables:
+        rows = table.cast(schema).combine_chunks()
+        stored = derived.stored_rows(rows, rules)
+        if differing := derived.differing(rows, stored, rules):
+            message = (
+                f"a row's {', '.join(differing)} is not what the file would say of it, "
+                "though ClickHouse names no such row"
+            )
+            raise ParityError(message)
+        yield _Group(rows, stored)
 
 
 def _facts(path: Path, content: ContentSums, said: Mapping[str, str]) -> FileFacts:
@@ -201,7 +231,7 @@ def open_file(file: BinaryIO | str) -> pq.ParquetFile:
 
 
 def read_group(file: pq.ParquetFile, number: int, key: str, names: Sequence[str] | None = None) -> pa.Table:
-    """A row group's rows as they were archived: columns that the file leaves out are derived.
+    """A row group's rows as they were archived: columns that the file has in another form are derived.
 
     Args:
         file: as `open_file` opens it.
@@ -213,16 +243,14 @@ def read_group(file: pq.ParquetFile, number: int, key: str, names: Sequence[str]
         DamagedError: it leaves out what cannot be derived.
     """
     schema = file.schema_arrow
-    there = list(schema.names)
-    if leaves_out := derived.is_left_out(schema, file.metadata.metadata, key):
-        if not derived.has_inputs(schema):
-            message = f"{key}: it leaves out {derived.NAME} and has not what it is derived from"
-            raise DamagedError(message)
-        there.append(derived.NAME)
+    rules = derived.rules_of(schema, file.metadata.metadata, key)
+    if lost := [rule.name for rule in rules if not rule.can_be_made(schema)]:
+        message = f"{key}: it leaves out {', '.join(lost)} and has not what that is derived from"
+        raise DamagedError(message)
+    there = derived.names_of(schema, rules)
     wanted = there if names is None else [name for name in names if name in there]
-    if not leaves_out:
-        return file.read_row_group(number, columns=wanted)
-    return derived.completed(file.read_row_group(number, columns=derived.needed(wanted)), wanted)
+    rows = file.read_row_group(number, columns=derived.needed(wanted, rules))
+    return derived.completed(rows, wanted, rules)
 
 
 def batches(file: pq.ParquetFile, key: str) -> Iterator[pa.RecordBatch]:

@@ -13,7 +13,7 @@ from warehouse.archive.verification import fetch_whole
 
 
 def insert_file(client: Client, storage: ArchiveStorage, file: ArchivedFile, table: str) -> int:
-    """Insert a whole archived file into a table made like `analytics.telemetry`; returns the rows.
+    """Insert a whole archived file into a table of whole rows (`staging.rows_table`); returns their number.
 
     Raises:
         DamagedError: the file is not what was archived; name and reason are in the message.

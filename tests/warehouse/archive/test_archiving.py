@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from telematics.errors import ConfigurationError, UnavailableError
 from tests.warehouse.archive.conftest import Road
+from tests.warehouse.archive.making import read
 from tests.warehouse.conftest import with_changes
 from warehouse.archive import checks, layout, sums
 from warehouse.archive.archiving import archive_days, due_days, finish_drops
@@ -87,7 +88,7 @@ def test_clickhouse_and_parquet_add_up_alike_whatever_the_values(road: Road, war
     assert before.columns["lat"].non_null == 2
     report = road.archive([day])
     assert [done.day for done in report.archived] == [day], report
-    stored = pq.read_table(Path(road.settings.archive) / road.file(day).key)
+    stored = read(Path(road.settings.archive) / road.file(day).key)
     assert sums.of_batches([stored]).differences(before) == []
     changed = stored.set_column(
         stored.schema.get_field_index("lat"), stored.schema.field("lat"), [[-0.0, 42.27700000000001, None]]

@@ -1,9 +1,10 @@
-"""The odometer in miles is left out of a file only where its metres say it, and comes back bit by bit."""
+"""Files have shorter forms of columns only where these say every bit, and readers get what was written."""
 
 import json
+import math
 import random
-import struct
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,68 +13,55 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.measurement import ODOMETER_COLUMNS
-from ingest.sink.rows import stamp_odometer
-from telematics.names import OdometerSource
 from telematics.units import miles_from_metres
-from warehouse.archive import derived, layout, parquet, sums, verification
+from tests.warehouse.archive.making import (
+    EVERY,
+    GNSS,
+    ODOMETERS,
+    bits_of,
+    make_rows,
+    make_sent,
+    read,
+    sent,
+    single,
+    written,
+)
+from warehouse.archive import derived, integers, layout, miles, parquet, sums, verification
 from warehouse.archive.errors import DamagedError, ParityError
 from warehouse.archive.folder import FolderStorage
 from warehouse.archive.manifest import Manifest, make_manifest
+from warehouse.steps import BY_NAME
 
 DAY: Final = date(2024, 1, 2)
-GNSS, CAN, OBD = "odometer_gnss_m", "odometer_can_m", "odometer_obd_m"
-_EDGES: Final = (0, 1, -1, 2**53 - 1, 2**53 + 1, 2**62 + 1, 2**63 - 1, -(2**63))
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+SHORT: Final = (*EVERY, "odometer")
+"""Columns that a file may have in a shorter form."""
+OLD_WORDS: Final = (
+    "odometer_<odometer_source>_m / 1609.344 miles: one division of 64-bit floating-point numbers; null "
+    "where odometer_source is not one of can, obd, gnss, or its metres are null"
+)
+"""As files of schema version 2 say it."""
 
 
-def make_rows(count: int, **columns: Any) -> pa.Table:
-    """Rows of one vehicle, a second apart; columns that are not given are null."""
-    start = datetime(2024, 1, 2, tzinfo=UTC)
-    given = {
-        "time": [start + timedelta(seconds=number) for number in range(count)],
-        "received_at": [start] * count, "device_id": ["353000000000001"] * count,
-        "vin": ["WHTEST00000000001"] * count, "event_id": [0] * count, "content_hash": range(count),
-        "stream_position": range(count), "dtc_codes": [[]] * count, "dtc_known": [False] * count,
-        "raw_data": [""] * count,
-    } | columns  # fmt: skip
-    arrays = [
-        pa.array(given[field.name], field.type) if field.name in given else pa.nulls(count, field.type)
-        for field in layout.schema()
-    ]
-    return pa.Table.from_arrays(arrays, schema=layout.schema())
+def assert_same(found: pa.Table, rows: pa.Table) -> None:
+    """Every row, every column, every bit."""
+    whole = parquet.conformed(found, layout.schema()).combine_chunks()
+    assert whole.equals(rows.combine_chunks())
+    for name in SHORT:
+        assert bits_of(whole, name) == bits_of(rows, name), name
+    assert sums.of_batches([whole]).differences(sums.of_batches([rows])) == []
 
 
-def make_derivable(count: int, seed: int = 1) -> pa.Table:
-    """Rows as the sink writes them: every source, without a source, and without the source's metres."""
-    chance = random.Random(seed)
-    rows: list[dict[str, Any]] = []
-    for _ in range(count):
-        row: dict[str, Any] = {
-            name: chance.randrange(10**9) for name in (GNSS, CAN, OBD) if chance.random() < 0.8
-        }
-        if chance.random() < 0.9:
-            stamp_odometer(row, chance.choice(list(OdometerSource)))
-        rows.append(row)
-    names = (GNSS, CAN, OBD, "odometer", "odometer_source")
-    return make_rows(count, **{name: [row.get(name) for row in rows] for name in names})
-
-
-def bits(values: list[float | None]) -> list[bytes | None]:
-    return [None if value is None else struct.pack("<d", value) for value in values]
-
-
-def bits_of(table: pa.Table) -> list[bytes | None]:
-    return bits(table.column("odometer").to_pylist())
-
-
-def written(rows: pa.Table, path: Path, *, leaves_out: bool = True) -> parquet.FileFacts:
-    return parquet.write_rows(rows.to_batches(max_chunksize=700), path, leaves_out_odometer=leaves_out)
-
-
-def read(path: Path, names: list[str] | None = None) -> pa.Table:
-    with parquet.open_file(str(path)) as file:
-        groups = [parquet.read_group(file, number, path.name, names) for number in range(file.num_row_groups)]
-        return pa.concat_tables(groups)
+def old_file(rows: pa.Table, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """A file as earlier releases wrote it."""
+    encodings = dict.fromkeys(("time", "received_at", "stream_position", GNSS), "DELTA_BINARY_PACKED")
+    with pq.ParquetWriter(
+        path, rows.schema, compression="zstd", compression_level=12, column_encoding=encodings,
+        use_dictionary=["vin", "device_id", "odometer_source"], data_page_version="2.0", version="2.6",
+        store_schema=False, write_page_checksum=True,
+    ) as writer:  # fmt: skip
+        writer.write_table(rows)
+        writer.add_key_value_metadata(metadata or {})
 
 
 @pytest.fixture
@@ -81,62 +69,23 @@ def small_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "ROW_GROUP_ROWS", 1_000)
 
 
-@pytest.mark.parametrize("source", list(OdometerSource))
-def test_miles_are_the_sinks_own_to_the_last_bit(source: OdometerSource) -> None:
-    chance = random.Random(source.value)
-    metres = [*_EDGES, *(chance.randrange(-(2**63), 2**63) for _ in range(500))]
-    metres += [chance.randrange(10**9) for _ in range(5_000)]
-    column = ODOMETER_COLUMNS[source]
-    stamped: list[dict[str, Any]] = [{column: each} for each in metres]
-    for row in stamped:
-        stamp_odometer(row, source)
-    others = {name: [7] * len(metres) for name in (GNSS, CAN, OBD)}
-    rows = make_rows(len(metres), **(others | {column: metres, "odometer_source": [source] * len(metres)}))
-    assert bits(derived.odometer(rows).to_pylist()) == bits([row["odometer"] for row in stamped])
-
-
-@pytest.mark.parametrize(
-    ("source", "metres"), [(None, 1), ("partner", 1), ("gnss", None), (None, None), ("odometer_gnss_m", 1)]
-)
-def test_without_a_source_or_its_metres_there_are_no_miles(source: str | None, metres: int | None) -> None:
-    rows = make_rows(1, odometer_source=[source], odometer_gnss_m=[metres], odometer_can_m=[5])
-    assert derived.odometer(rows).to_pylist() == [None]
-    assert derived.is_derivable(rows)
-
-
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"odometer": np.nextafter(miles_from_metres(19_868_311), 0)}, {"odometer": None},
-        {"odometer": float("nan")}, {"odometer_source": None}, {"odometer_source": "partner"},
-        {"odometer_source": "can"}, {GNSS: None}, {GNSS: 19_868_312},
-        {"odometer": -0.0, GNSS: 0},
-    ],
-)  # fmt: skip
-def test_one_odd_row_keeps_the_column(odd: dict[str, Any], tmp_path: Path) -> None:
-    fit = {"odometer": miles_from_metres(19_868_311), "odometer_source": "gnss", GNSS: 19_868_311}
-    rows = [fit] * 30
-    assert derived.is_derivable(make_rows(30, **{name: [row[name] for row in rows] for name in fit}))
-    rows[17] = fit | odd
-    table = make_rows(30, **{name: [row[name] for row in rows] for name in fit})
-    assert not derived.is_derivable(table)
-    with pytest.raises(ParityError, match="odometer"):
-        written(table, tmp_path / "no.parquet")
-    written(table, tmp_path / "kept.parquet", leaves_out=False)
-    assert bits_of(read(tmp_path / "kept.parquet")) == bits_of(table)
+def test_the_rules_are_those_of_every_step_and_the_odometer() -> None:
+    assert tuple(derived.RULES) == SHORT == (*BY_NAME, "odometer")
+    assert all(name in layout.schema().names for name in derived.RULES)
 
 
 @pytest.mark.usefixtures("small_groups")
-def test_a_file_without_the_column_gives_every_row_as_it_was(tmp_path: Path) -> None:
-    rows = make_derivable(2_500)
+def test_a_file_of_integers_gives_every_row_as_it_was(tmp_path: Path) -> None:
+    rows = make_sent(2_500)
     facts = written(rows, tmp_path / "day.parquet")
-    stored = pq.read_table(tmp_path / "day.parquet")
-    assert "odometer" not in stored.column_names
-    assert len(stored.column_names) == len(layout.schema().names) - 1
-    assert 0 < rows.column("odometer").null_count < 2_500
+    stored = pq.read_schema(tmp_path / "day.parquet")
+    kept = [BY_NAME[name].kept if name in BY_NAME else name for name in layout.schema().names]
+    kept.remove("odometer")
+    assert stored.names == kept, "each in the place of its column"
+    assert all(0 < rows.column(name).null_count < 2_500 for name in SHORT)
     found = read(tmp_path / "day.parquet")
-    assert bits_of(found) == bits_of(rows)
-    assert parquet.conformed(found, layout.schema()).equals(rows.combine_chunks())
+    assert set(found.column_names) == set(layout.schema().names)
+    assert_same(found, rows)
     assert sums.of_batches([rows]).differences(facts.content) == []
     with parquet.open_file(str(tmp_path / "day.parquet")) as file:
         assert file.num_row_groups == 3
@@ -147,29 +96,126 @@ def test_a_file_without_the_column_gives_every_row_as_it_was(tmp_path: Path) -> 
         assert [file.metadata.schema.names[place] for place in places] == list(layout.ORDER)
 
 
-@pytest.mark.parametrize("names", [["odometer"], ["time", "odometer", GNSS], ["vin", "speed_mph"]])
+ODD: Final[tuple[tuple[str, Any], ...]] = (
+    *((name, "one bit off") for name in EVERY),
+    ("lat", math.nan), ("lng", -0.0), ("lat", 214.7483648), ("speed_mph", math.inf), ("hdop", -0.1),
+    ("altitude_ft", 1e6), ("battery_v", -0.0), ("maf_gps", 655.36), ("lng", -83.73812345678),
+    ("odometer", "one bit off"), ("odometer", None), ("odometer", math.nan), ("odometer", -0.0),
+    ("odometer_source", None), ("odometer_source", "partner"), ("odometer_source", "can"),
+    (GNSS, None), (GNSS, 19_868_312),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "odd"), ODD)
+def test_one_value_of_its_own_keeps_that_column_and_no_other(name: str, odd: Any, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    fit = {"odometer": miles_from_metres(19_868_311), "odometer_source": "gnss", GNSS: 19_868_311}
+    all_rows = [fit | sent(chance) for _ in range(30)]
+    if odd == "one bit off":
+        odd = all_rows[17][name]
+        kind = np.float32 if name not in ("lat", "lng", "odometer") else np.float64
+        odd = float(np.nextafter(kind(odd), kind(0)))
+    all_rows[17][name] = odd
+    table = make_rows(30, **{each: [row[each] for row in all_rows] for each in all_rows[0]})
+    column = name if name in EVERY else "odometer"
+    with pytest.raises(ParityError, match=rf"a row's {column} is not what"):
+        written(table, tmp_path / "no.parquet")
+    facts = written(table, tmp_path / "kept.parquet", stated=[column, "a column of a later release"])
+    assert list(facts.derived) == [each for each in SHORT if each != column]
+    names = pq.read_schema(tmp_path / "kept.parquet").names
+    assert (column in names, sum(each in names for each in SHORT)) == (True, 1)
+    found = read(tmp_path / "kept.parquet")
+    for each in SHORT:
+        assert bits_of(found, each) == bits_of(table, each)
+    assert sums.of_batches([found]).differences(facts.content) == []
+
+
+def test_a_day_of_a_partners_numbers_has_nothing_shorter(tmp_path: Path) -> None:
+    facts = written(make_sent(9), tmp_path / "day.parquet", stated=SHORT)
+    assert facts.derived == {}
+    assert pq.read_schema(tmp_path / "day.parquet").names == layout.schema().names
+    assert derived.KEY.encode() not in pq.read_metadata(tmp_path / "day.parquet").metadata
+    assert_same(read(tmp_path / "day.parquet"), make_sent(9))
+
+
+def test_a_day_without_rows_is_a_file(tmp_path: Path) -> None:
+    facts = written(make_rows(0), tmp_path / "day.parquet")
+    assert facts.content.row_count == pq.read_metadata(tmp_path / "day.parquet").num_row_groups == 0
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_files_of_earlier_releases_are_read_as_they_were(version: int, tmp_path: Path) -> None:
+    rows = make_sent(400)
+    path = tmp_path / "old.parquet"
+    if version == 1:
+        old_file(rows, path)
+    else:
+        old_file(rows.drop_columns(["odometer"]), path, {derived.KEY: json.dumps({"odometer": OLD_WORDS})})
+    assert_same(read(path), rows)
+    for names in (["odometer"], ["lat", "odometer", "speed_mph"], ["lat_e7", "vin"]):
+        wanted = [name for name in names if name != "lat_e7"]
+        assert read(path, names).equals(rows.select(wanted).combine_chunks())
+
+
+NAMES: Final = (
+    ["odometer"], ["time", "odometer", GNSS], ["vin", "rpm"], ["lat"], ["speed_mph", "time", "battery_v"],
+    ["lng", "lng_e7", "no such column"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("names", NAMES)
 def test_any_choice_of_columns_can_be_read(tmp_path: Path, names: list[str]) -> None:
-    rows = make_derivable(50)
+    rows = make_sent(50)
     written(rows, tmp_path / "day.parquet")
-    assert read(tmp_path / "day.parquet", names).equals(rows.select(names).combine_chunks())
+    there = [name for name in names if name in layout.schema().names]
+    assert read(tmp_path / "day.parquet", names).equals(rows.select(there).combine_chunks())
 
 
-def test_the_file_says_in_words_how_to_get_the_miles_and_the_manifest_too(tmp_path: Path) -> None:
-    facts = written(make_derivable(9), tmp_path / "day.parquet")
-    said = json.loads(pq.read_metadata(tmp_path / "day.parquet").metadata[derived.KEY.encode()])
-    assert list(said) == ["odometer"]
-    assert said["odometer"].startswith("odometer_<odometer_source>_m / 1609.344 miles")
-    manifest = make_manifest(DAY, 1, "STANDARD", facts, datetime(2026, 1, 1, tzinfo=UTC))
+def test_only_what_a_column_is_made_of_is_read() -> None:
+    rules = derived.rules_but(["lng"])
+    assert derived.needed(["vin", "lat", "lng"], rules) == ["vin", "lat_e7", "lng"]
+    assert sorted(derived.needed(["odometer", GNSS], rules)) == sorted({"odometer_source", *ODOMETERS[:3]})
+    assert derived.needed(["lat", "odometer"], ()) == ["lat", "odometer"]
+
+
+def test_file_and_manifest_say_how_to_get_the_columns(tmp_path: Path) -> None:
+    facts = written(make_sent(9), tmp_path / "day.parquet")
+    text = pq.read_metadata(tmp_path / "day.parquet").metadata[derived.KEY.encode()]
+    said = json.loads(text)
+    assert tuple(said) == SHORT
+    assert said["speed_mph"] == "speed_kph*1000/1609.344"
+    assert said["odometer"] == "odometer_<odometer_source>_m/1609.344"
+    manifest = make_manifest(DAY, 1, "STANDARD", facts, NOW)
     body = json.loads(manifest.to_json())
-    assert (body["derived"], body["schema_version"]) == (said, 2)
-    assert body["columns"]["odometer"]["non_null"] > 0, "sums are of all columns"
+    assert (body["derived"], body["schema_version"]) == (said, 3)
+    assert body["columns"]["odometer"]["non_null"] > 0, "sums are of the columns that rows have"
+    assert "lat_e7" not in body["columns"]
     assert Manifest.from_json(manifest.to_json(), "m") == manifest
 
 
-def test_a_file_with_the_column_says_nothing_and_an_old_manifest_is_read(tmp_path: Path) -> None:
-    facts = written(make_derivable(9), tmp_path / "day.parquet", leaves_out=False)
-    assert derived.KEY.encode() not in pq.read_metadata(tmp_path / "day.parquet").metadata
-    manifest = make_manifest(DAY, 1, "STANDARD", facts, datetime(2026, 1, 1, tzinfo=UTC))
+def test_a_footer_is_short(tmp_path: Path) -> None:
+    """A day of the VED cars has 8,600 rows: 860 bytes more here are a tenth of a byte for each."""
+    facts = written(make_sent(2_000), tmp_path / "day.parquet")
+    assert len(pq.read_metadata(tmp_path / "day.parquet").metadata[derived.KEY.encode()]) < 420
+    assert facts.footer_byte_count < 4_500
+
+
+def test_groups_can_be_passed_over_by_vehicle_time_and_place(tmp_path: Path) -> None:
+    written(make_sent(200), tmp_path / "day.parquet")
+    metadata = pq.read_metadata(tmp_path / "day.parquet")
+    group = metadata.row_group(0)
+    having = {
+        metadata.schema.names[place] for place in range(group.num_columns) if group.column(place).statistics
+    }
+    assert having == {
+        "vin", "time", "device_id", "event_id", "received_at", "lat_e7", "lng_e7", "speed_kph",
+        "odometer_gnss_m", "odometer_can_m", "odometer_obd_m",
+    }  # fmt: skip
+
+
+def test_a_manifest_of_version_1_is_read(tmp_path: Path) -> None:
+    facts = written(make_sent(9), tmp_path / "day.parquet", stated=SHORT)
+    manifest = make_manifest(DAY, 1, "STANDARD", facts, NOW)
     body = json.loads(manifest.to_json())
     assert body.pop("derived") == {}
     old = json.dumps(body | {"schema_version": 1}).encode()
@@ -177,8 +223,8 @@ def test_a_file_with_the_column_says_nothing_and_an_old_manifest_is_read(tmp_pat
 
 
 def test_a_column_that_a_file_lacks_without_a_word_is_null(tmp_path: Path) -> None:
-    rows = make_derivable(9).drop_columns(["odometer", "rpm"])
-    pq.write_table(rows, tmp_path / "old.parquet", store_schema=False)
+    rows = make_sent(9).drop_columns(["odometer", "rpm"])
+    old_file(rows, tmp_path / "old.parquet")
     found = read(tmp_path / "old.parquet", ["vin", "odometer", "rpm"])
     assert found.column_names == ["vin"]
     whole = parquet.conformed(found, layout.schema())
@@ -188,65 +234,106 @@ def test_a_column_that_a_file_lacks_without_a_word_is_null(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("said", "lacking", "message"),
     [
-        ('{"speed_mph": "a later release knows"}', "speed_mph", "leaves out speed_mph, which this release"),
+        ('{"rpm": "a later release knows"}', "rpm", "leaves out rpm, which this release"),
         ("[1]", "odometer", "do not say which columns"),
         ("{", "odometer", "do not say which columns"),
-        ('{"odometer": ""}', GNSS, "has not what it is derived from"),
+        ('{"odometer": ""}', GNSS, "leaves out odometer and has not what that is derived from"),
+        ('{"lat": "lat_e7/10000000", "odometer": ""}', "lat", "leaves out lat and has not what"),
     ],
 )
 def test_what_cannot_be_derived_is_never_taken_for_null(
     tmp_path: Path, said: str, lacking: str, message: str
 ) -> None:
-    rows = make_derivable(9).drop_columns(list({"odometer", lacking}))
-    pq.write_table(rows.replace_schema_metadata({derived.KEY: said}), tmp_path / "day.parquet")
+    rows = make_sent(9).drop_columns(list({"odometer", lacking}))
+    old_file(rows, tmp_path / "day.parquet", {derived.KEY: said})
     with pytest.raises(DamagedError, match=f"day.parquet: .*{message}"):
         read(tmp_path / "day.parquet")
 
 
-def test_a_file_is_smaller_without_it(tmp_path: Path) -> None:
-    """A drive as real cars send it: metres rise, and little else changes."""
+def test_a_file_is_smaller_by_every_shorter_column(tmp_path: Path) -> None:
+    """A drive as real cars send it: metres rise, fixes are told several times, and little else changes."""
     count = 20_000
     chance = np.random.default_rng(1)
     metres = 80_000_000 + np.cumsum(chance.integers(0, 30, count))
-    speed = np.clip(np.cumsum(chance.normal(0, 1, count)), 0, 80).round()
+    kph = np.clip(np.cumsum(chance.normal(0, 1, count)), 0, 130).round()
+    places = (422_000_000 + np.cumsum(chance.integers(-9, 9, count))).repeat(5)[:count]
     rows = make_rows(
         count, odometer=metres / 1609.344, odometer_gnss_m=metres, odometer_source=["gnss"] * count,
-        speed_mph=speed.astype(np.float32), content_hash=chance.integers(-(2**63), 2**63, count),
-        lat=(42.2 + np.cumsum(chance.integers(-9, 9, count)) * 1e-7).round(7),
+        speed_mph=(kph * 1000 / 1609.344).astype(np.float32), lat=places / 1e7, lng=-places / 1e7,
+        content_hash=chance.integers(-(2**63), 2**63, count),
     )  # fmt: skip
-    whole = written(rows, tmp_path / "whole.parquet", leaves_out=False)
-    less = written(rows, tmp_path / "less.parquet")
-    assert less.content == whole.content
-    assert less.byte_count < 0.9 * whole.byte_count
+    whole = written(rows, tmp_path / "whole.parquet", stated=SHORT)
+    less = {
+        name: written(rows, tmp_path / "less.parquet", stated=[each for each in SHORT if each != name])
+        for name in ("lat", "speed_mph", "odometer")
+    }
+    least = written(rows, tmp_path / "least.parquet")
+    assert all(facts.content == whole.content for facts in (*less.values(), least))
+    assert all(least.byte_count < facts.byte_count < whole.byte_count for facts in less.values())
+    assert least.byte_count < 0.75 * whole.byte_count
 
 
-def planted(monkeypatch: pytest.MonkeyPatch, *, knows: bool) -> None:
-    """A writer that leaves out what it must not, or a reader that reckons in other miles."""
-    if knows:
-        monkeypatch.setattr(derived, "is_derivable", lambda _: True)
-    else:
-        monkeypatch.setattr(derived, "METRES_PER_MILE", np.nextafter(derived.METRES_PER_MILE, 2_000))
+@pytest.mark.parametrize(("repeats", "encoding"), [(1, "DELTA_BINARY_PACKED"), (5, "PLAIN")])
+def test_positions_are_encoded_by_how_often_fixes_repeat(tmp_path: Path, repeats: int, encoding: str) -> None:
+    places = (422_000_000 + np.arange(0, 9_000, 9)).repeat(repeats)[:1_000]
+    written(make_rows(1_000, lat=places / 1e7, lng=places / 1e7), tmp_path / "day.parquet")
+    metadata = pq.read_metadata(tmp_path / "day.parquet")
+    for name in ("lat_e7", "lng_e7"):
+        column = metadata.row_group(0).column(metadata.schema.names.index(name))
+        assert set(column.encodings) == {"RLE", encoding}
 
 
-@pytest.mark.parametrize("knows", [True, False])
-def test_a_wrong_derivation_is_found_when_the_file_is_read_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knows: bool
+def test_what_a_writer_wrongly_shortened_is_found_when_the_file_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = make_derivable(40)
-    if knows:
-        partner = make_rows(1, odometer=[1.5], odometer_source=["partner"], content_hash=[99])
-        rows = pa.concat_tables([rows, partner])
-        planted(monkeypatch, knows=True)
-    facts = written(rows, tmp_path / "day.parquet")
-    storage = FolderStorage(tmp_path / "archive")
-    manifest = make_manifest(DAY, 1, "STANDARD", facts, datetime(2026, 1, 1, tzinfo=UTC))
-    storage.put(manifest.key, tmp_path / "day.parquet", storage_class="STANDARD")
-    if not knows:
-        verification.read_back(storage, manifest)
-        planted(monkeypatch, knows=False)
-    with pytest.raises(DamagedError, match=r"differs from its manifest in column odometer$"):
+    monkeypatch.setattr(derived, "differing", lambda *_: [])
+    own = make_rows(1, odometer=[1.5], lat=[1e-9], odometer_source=["partner"], content_hash=[99])
+    rows = pa.concat_tables([make_sent(40), own])
+    with pytest.raises(DamagedError, match=r"differs from its manifest in column lat, column odometer$"):
+        verification.read_back(*stored(rows, tmp_path))
+
+
+@pytest.mark.parametrize("fault", ["miles", "step"])
+def test_a_reader_that_reckons_otherwise_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    storage, manifest = stored(make_sent(40), tmp_path)
+    verification.read_back(storage, manifest)
+    if fault == "miles":
+        monkeypatch.setattr(miles, "METRES_PER_MILE", np.nextafter(miles.METRES_PER_MILE, 2_000))
+        column = "odometer"
+    else:
+        column = "maf_gps"
+        step = BY_NAME[column]
+        wrong = integers.Integers(step._replace(divisor=float(np.nextafter(step.divisor, 0) - 1e-6)))
+        monkeypatch.setattr(derived, "RULES", {**derived.RULES, column: wrong})
+    with pytest.raises(DamagedError, match=rf"differs from its manifest in column {column}$"):
         verification.read_back(storage, manifest)
 
 
-def test_only_the_columns_of_the_one_odometer_take_part() -> None:
-    assert set(derived.needed(["odometer"])) == {*ODOMETER_COLUMNS.values(), "odometer_source"}
+def stored(rows: pa.Table, folder: Path) -> tuple[FolderStorage, Manifest]:
+    """A file of the rows in a storage."""
+    facts = written(rows, folder / "day.parquet")
+    storage = FolderStorage(folder / "archive")
+    manifest = make_manifest(DAY, 1, "STANDARD", facts, NOW)
+    storage.put(manifest.key, folder / "day.parquet", storage_class="STANDARD")
+    return storage, manifest
+
+
+def test_numbers_that_fleets_send_are_read_as_they_were_sent(tmp_path: Path) -> None:
+    rows = make_rows(
+        2, speed_mph=[single(37 * 1000 / 1609.344), None], altitude_ft=[single(-12 / 0.3048), 0.0],
+        battery_v=[single(12.345), single(0.001)], lat=[42.2876128, None],
+    )  # fmt: skip
+    written(rows, tmp_path / "day.parquet")
+    raw = pq.read_table(tmp_path / "day.parquet", columns=["lat_e7", "speed_kph", "altitude_m", "battery_mv"])
+    assert raw.to_pylist() == [
+        {"lat_e7": 422_876_128, "speed_kph": 37, "altitude_m": -12, "battery_mv": 12_345},
+        {"lat_e7": None, "speed_kph": None, "altitude_m": 0, "battery_mv": 1},
+    ]
+    assert_same(read(tmp_path / "day.parquet"), rows)
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    first, again = (written(make_sent(500), tmp_path / name) for name in ("first.parquet", "again.parquet"))
+    assert first == again

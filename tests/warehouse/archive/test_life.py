@@ -14,7 +14,7 @@ import pytest
 from clickhouse_connect.driver.client import Client
 from pydantic import SecretStr
 
-from migrations.clickhouse.tiers import follow_retention
+from migrations.clickhouse.tiers import COLD_CODEC, follow_retention
 from telematics.clock import day_start, utc_today
 from telematics.settings import Settings
 from tests.warehouse.archive.conftest import Road
@@ -82,7 +82,7 @@ async def test_a_day_lives_through_all_tiers_and_ends_as_the_union_once(
 
     try:
         follow_retention(warm, 3)
-        wait_for_parts(warm, day, {("cold", "ZSTD(3)")})
+        wait_for_parts(warm, day, {("cold", COLD_CODEC)})
         assert await tiers_of(stores, vin, day, rows) == ("cold",)
         # a load into a cold day: staged and swapped in across volumes
         cold_late = road.fleet.make_rows(imei, day, 3, start_s=3_000)

@@ -1,7 +1,7 @@
 """Parquet: a row group at a time; a damaged one is counted and the next one read.
 
-Files of our own archive may leave the odometer in miles out and say so (`warehouse.archive.derived`); here
-they have it like all others.
+Files of our own archive may have columns in a shorter form and say so (`warehouse.archive.derived`); here
+they have them like all others.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,14 @@ class ParquetFile(RowFile):
         self._name = name
         self.names: list[str] = []
         self.rejects: list[Reject] = []
-        self._derives = False
+        self._rules: tuple[derived.Rule, ...] = ()
         try:
             with pq.ParquetFile(path) as file:
                 schema, metadata = file.schema_arrow, file.metadata.metadata
-            # one that others wrote anew may have kept the word and lost the metres: it has no odometer
-            self._derives = derived.is_left_out(schema, metadata, name) and derived.has_inputs(schema)
-            self.names = [*schema.names, derived.NAME] if self._derives else schema.names
+            rules = derived.rules_of(schema, metadata, name)
+            # one that others wrote anew may have kept the word and lost the integers: it lacks the column
+            self._rules = tuple(rule for rule in rules if rule.can_be_made(schema))
+            self.names = derived.names_of(schema, self._rules)
         except DamagedError as error:
             self._set_aside(0, _first_line(error), 1)
         except (pa.ArrowException, OSError) as error:
@@ -47,7 +48,7 @@ class ParquetFile(RowFile):
         if not self.names:
             return
         wanted = [name for name in columns if name in self.names]
-        read_columns = derived.needed(wanted) if self._derives else wanted
+        read_columns = derived.needed(wanted, self._rules)
         first = 1
         with pq.ParquetFile(self._path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
@@ -58,8 +59,7 @@ class ParquetFile(RowFile):
                         BATCH_ROWS, row_groups=[group], columns=read_columns, use_threads=False
                     ):
                         batch.validate()
-                        rows = derived.completed(batch, wanted) if self._derives else batch
-                        yield _batch(rows, first + read)
+                        yield _batch(derived.completed(batch, wanted, self._rules), first + read)
                         read += len(batch)
                 except (pa.ArrowException, OSError) as error:
                     lost = row_count - read
