@@ -90,7 +90,10 @@ def _arrow_type(column: columns.Column) -> pa.DataType:
 
 
 def schema() -> pa.Schema:
-    """The columns of an archived row: all that rows have. A file may say some of them by others (`derived`)."""
+    """The columns of an archived row: all that ClickHouse holds.
+
+    A file may say some of them by others (`derived`).
+    """
     fields = [
         *((column.name, _arrow_type(column)) for column in columns.COPIED),
         *((name, pa.string()) for name in columns.RESOLVED),
