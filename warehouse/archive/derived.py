@@ -1,7 +1,7 @@
 """Columns that a file has in a shorter form, from which readers make them bit by bit.
 
 Measured numbers are digits of a conversion from the integers that a device sent (`integers`), the odometer in
-miles is one from its metres (`miles`). In files of the VED cars that is 6.3 of 19.8 bytes a row. A file has
+miles is one from its metres (`miles`). In files of the VED cars they are 5.9 of 19.3 bytes a row. A file has
 the shorter form of a column if for every row of the day it gives the very bits that ClickHouse holds, nulls
 alike. One row with a value of its own, as a partner's, keeps the column as it is for the whole day, and no
 other.

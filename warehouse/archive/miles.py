@@ -1,7 +1,7 @@
 """The odometer in miles, which a file leaves out where its metres say it.
 
 A device has one odometer. `odometer_source` names it, and its metres become miles by one division
-(`ingest.sink.rows.stamp_odometer`). In files of the VED cars the miles cost 4.6 bytes a row, and say nothing
+(`ingest.sink.rows.stamp_odometer`). In files of the VED cars the miles cost 4.5 bytes a row, and say nothing
 new.
 """
 
