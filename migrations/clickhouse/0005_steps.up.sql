@@ -9,10 +9,10 @@ create table analytics.telemetry_of_steps (
     device_id       String,
     vin             String,
     origin          LowCardinality(String),
-    lat_e7          Nullable(Int32),
+    lat_e7          Nullable(Int32) codec(Delta, Default),
     lat             Nullable(Float64)
         alias multiIf(isNotNull(lat_e7), lat_e7 / toFloat64(10000000.0), mapContains(stated, 'lat'), stated['lat'], null),
-    lng_e7          Nullable(Int32),
+    lng_e7          Nullable(Int32) codec(Delta, Default),
     lng             Nullable(Float64)
         alias multiIf(isNotNull(lng_e7), lng_e7 / toFloat64(10000000.0), mapContains(stated, 'lng'), stated['lng'], null),
     speed_kph       Nullable(UInt16) codec(Delta, Default),

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.client import Client
 
 from telematics.names import ANALYTICS_DATABASE, COLD_VOLUME
 
-COLD_CODEC: Final = "ZSTD(9)"
+COLD_CODEC: Final = "ZSTD(12)"
 """In place of `Default` in the columns' codecs; docs/warehouse.md has what was measured."""
 
 

@@ -82,7 +82,7 @@ class TelemetryReport:
         return sum(self.rejected.values())
 
 
-BYTES_A_ROW: Mapping[str, float] = {"hot": 400.0, "warm": 25.0, "cold": 17.0, "archive": 19.8}
+BYTES_A_ROW: Mapping[str, float] = {"hot": 400.0, "warm": 21.0, "cold": 13.5, "archive": 13.5}
 """Measured on VED's rows, see docs/warehouse.md; the hot tier's heap and index, see its performance notes."""
 
 
