@@ -1,37 +1,18 @@
 """An archive run that kills itself: `python -m tests.warehouse.archive.dying SETTINGS_FILE DAY STEP`."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from telematics.settings import Settings
+from tests.warehouse.dying import after, die
 from warehouse.archive import archiving, folder
 
 STEPS: Final = (
     "written", "stored", "read back", "manifest stored", "ledger not committed", "ledger committed",
     "dropped",
 )  # fmt: skip
-
-
-def die(*_: Any) -> None:
-    """What a power button does to a process."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def after(work: Callable[..., Any], condition: Callable[..., bool] = lambda *_: True) -> Callable[..., Any]:
-    """The same work, and then the end."""
-
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        result = work(*arguments, **options)
-        if condition(*arguments):
-            die()
-        return result
-
-    return wrapped
 
 
 def prepare(step: str, day: date) -> None:

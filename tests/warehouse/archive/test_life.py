@@ -1,9 +1,5 @@
 """The whole life of a day with shortened times, and a process that is killed at every step of it."""
 
-import json
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
@@ -12,15 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 from clickhouse_connect.driver.client import Client
-from pydantic import SecretStr
 
 from migrations.clickhouse.tiers import COLD_CODEC, follow_retention
 from telematics.clock import day_start, utc_today
-from telematics.settings import Settings
 from tests.warehouse.archive.conftest import Road
 from tests.warehouse.archive.dying import STEPS
 from tests.warehouse.archive.test_history import expected, identities, read_all
 from tests.warehouse.conftest import Row
+from tests.warehouse.dying import die_in
 from warehouse.archive.archiving import archive_days
 from warehouse.day_load import load_days
 from warehouse.dirty import dirty_days
@@ -111,24 +106,6 @@ async def test_a_day_lives_through_all_tiers_and_ends_as_the_union_once(
         follow_retention(warm, road.settings.warm_retention_days)
 
 
-def archive_and_die(settings: Settings, folder: Path, day: date, step: str) -> None:
-    values = settings.model_dump(mode="json") | {
-        name: getattr(settings, name).get_secret_value()
-        for name in type(settings).model_fields
-        if isinstance(getattr(settings, name), SecretStr)
-    }
-    file = folder / "settings.json"
-    file.write_text(json.dumps(values))
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.warehouse.archive.dying", str(file), str(day), step],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-
-
 async def test_killed_at_any_step_no_row_is_lost_or_doubled_and_the_next_run_finishes(
     road: Road, stores: HistoryStores, warm: Client, tmp_path: Path
 ) -> None:
@@ -141,7 +118,7 @@ async def test_killed_at_any_step_no_row_is_lost_or_doubled_and_the_next_run_fin
     road.warm_up(list(rows))
     served = {}
     for day, step in zip(rows, STEPS, strict=True):
-        archive_and_die(road.settings, tmp_path, day, step)
+        die_in("tests.warehouse.archive.dying", road.settings, tmp_path, day, step)
         served[step] = await tiers_of(stores, vin, day, rows[day])
     assert served == {
         step: ("archive",) if step in ("ledger committed", "dropped") else ("cold",) for step in STEPS

@@ -34,6 +34,7 @@ from warehouse.archive.archiving import archive_days
 from warehouse.archive.ledger import files_of
 from warehouse.backfill.telemetry import Request, SourceError, dry_run
 from warehouse.backfill.telemetry.errors import MappingError
+from warehouse.backfill.telemetry.report import BYTES_A_ROW
 from warehouse.history import HistoryStores, Page, read
 from warehouse.retention import drop_merged_days
 
@@ -173,7 +174,7 @@ def test_a_dry_run_says_what_a_load_would_do_and_does_nothing(
     assert report.rejected == {"h.csv: a value is out of range": 1, "h.csv: unknown vehicle": 2}
     assert {(each.row_number, each.detail) for each in report.examples} == {(2, "coolant"), (4, ""), (5, "")}
     assert report.days_by_tier == {"warm": 1}
-    assert report.estimated_bytes == 50
+    assert report.estimated_bytes == round(2 * BYTES_A_ROW["warm"])
     assert report.columns.mapped["speed_mph"] == "speed[km/h]"
     assert report.columns.ignored == {"driver"}
     assert world.count(known) == 0
