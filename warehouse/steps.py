@@ -2,9 +2,9 @@
 
 An AVL record has positions in 1e-7 degrees, speeds in km/h, altitudes in metres, voltages in millivolts. The
 hot tier turns them into the blueprint's units, floating-point numbers whose digits are mostly those of the
-conversion: as such they take two to three times the bytes of the integers, whatever the codec. So ClickHouse
-and the archive keep the integer wherever it gives the very bits of the value, and the value itself only
-where it does not (a partner's reading may have any digits). What is read is always the blueprint's column.
+conversion: as such they take up to twice the bytes of the integers, whatever the codec (decision 20). So
+ClickHouse and the archive keep the integer wherever it gives the very bits of the value, and the value itself
+only where it does not (a partner's reading may have any digits). What is read is always the blueprint's column.
 
 `Step` is the one definition; `warehouse.stored` makes ClickHouse's expressions of it, `warehouse.archive.
 derived` Parquet's. The rule is a kept integer's meaning for ten years: it is never changed, only added to.
@@ -32,8 +32,6 @@ class Step(NamedTuple):
     factor: int = 1
     is_single: bool = True
     """Float32; Float64 otherwise."""
-    unit: str = ""
-    """Of the integers, in words."""
 
     @property
     def value_type(self) -> str:
@@ -42,15 +40,15 @@ class Step(NamedTuple):
 
 
 STEPS: Final = (
-    Step("lat", "lat_e7", "Int32", 1e7, is_single=False, unit="1e-7 degrees"),
-    Step("lng", "lng_e7", "Int32", 1e7, is_single=False, unit="1e-7 degrees"),
-    Step("speed_mph", "speed_kph", "UInt16", METRES_PER_MILE, 1000, unit="km/h"),
-    Step("altitude_ft", "altitude_m", "Int16", METRES_PER_FOOT, unit="metres"),
-    Step("battery_v", "battery_mv", "Int32", 1000.0, unit="millivolts"),
-    Step("hdop", "hdop_tenths", "UInt16", 10.0, unit="tenths"),
-    Step("maf_gps", "maf_cgps", "UInt16", 100.0, unit="hundredths of a gram per second"),
-    Step("crank_v", "crank_mv", "Int32", 1000.0, unit="millivolts"),
-    Step("charge_v", "charge_mv", "Int32", 1000.0, unit="millivolts"),
+    Step("lat", "lat_e7", "Int32", 1e7, is_single=False),  # 1e-7 degrees
+    Step("lng", "lng_e7", "Int32", 1e7, is_single=False),  # 1e-7 degrees
+    Step("speed_mph", "speed_kph", "UInt16", METRES_PER_MILE, 1000),  # km/h
+    Step("altitude_ft", "altitude_m", "Int16", METRES_PER_FOOT),  # metres
+    Step("battery_v", "battery_mv", "Int32", 1000.0),  # millivolts
+    Step("hdop", "hdop_tenths", "UInt16", 10.0),  # tenths
+    Step("maf_gps", "maf_cgps", "UInt16", 100.0),  # hundredths of a gram per second
+    Step("crank_v", "crank_mv", "Int32", 1000.0),  # millivolts
+    Step("charge_v", "charge_mv", "Int32", 1000.0),  # millivolts
 )
 """In the order of the columns."""
 
