@@ -4,7 +4,8 @@ An AVL record has positions in 1e-7 degrees, speeds in km/h, altitudes in metres
 hot tier turns them into the blueprint's units, floating-point numbers whose digits are mostly those of the
 conversion: as such they take up to twice the bytes of the integers, whatever the codec (decision 20). So
 ClickHouse and the archive keep the integer wherever it gives the very bits of the value, and the value itself
-only where it does not (a partner's reading may have any digits). What is read is always the blueprint's column.
+only where it does not (a partner's reading may have any digits). What is read is always the blueprint's
+column.
 
 `Step` is the one definition; `warehouse.stored` makes ClickHouse's expressions of it, `warehouse.archive.
 derived` Parquet's. The rule is a kept integer's meaning for ten years: it is never changed, only added to.
